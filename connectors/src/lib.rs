@@ -1,1 +1,7 @@
-//! placeholder
+//! Everything of Weir that touches the world: log and store, sources, executors, API, command line.
+//!
+//! Each folder is one port, each file one system. No connector decides; no decision calls.
+
+pub mod backend;
+pub mod executor;
+pub mod source;

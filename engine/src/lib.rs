@@ -1,1 +1,17 @@
-//! placeholder
+//! Weir's engine: events in, bounded commands and explained decisions out.
+//!
+//! Pure on purpose. A decision is a function of (policy, state, log): no clock, no I/O, no threads, no randomness, no
+//! hash-order iteration in this package. Time, ids and answers are inputs, so replay, `why`, tests in policy files and
+//! recovery after a crash are the same code run again.
+//!
+//! Two machines live here. [`step`](partition::Partition::step) turns the log into commands and decisions; `settle`
+//! and `plan` turn commands and observations of a cloud into calls. Neither calls anything.
+
+pub mod command;
+pub mod decision;
+pub mod event;
+pub mod id;
+pub mod outcome;
+pub mod time;
+
+pub use weir_grammar as grammar;

@@ -1,0 +1,312 @@
+//! The log and the store, as ports. One system a file fills them: the embedded one here, Kafka and Cassandra beside it.
+//!
+//! What every system must promise, and the conformance suite in `tests` asks of each:
+//! - what [`Log::append`] answered is in the log, synced;
+//! - what an owner commits is there whole with its position, or not at all;
+//! - who was fenced commits nothing any more;
+//! - a snapshot is immutable, and none is offered that is newer than the committed position.
+//!
+//! All calls block; callers on the async side use `spawn_blocking`.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use weir_engine::{
+    command::Command,
+    decision::Decision,
+    event::Event,
+    id::{GroupUid, Position},
+};
+
+pub mod embedded;
+
+/// A record as the log keeps it: an [`Event`]'s canonical line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its offset in the partition.
+    pub offset: u64,
+    /// The log's clock when it was appended, epoch milliseconds.
+    pub appended_ms: i64,
+    /// The line, without a newline.
+    pub bytes: Vec<u8>,
+}
+
+/// What can go wrong with the log or the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else took the partition over; drop everything and take over again.
+    #[error("partition {partition} was taken over by another process")]
+    Fenced {
+        /// The partition.
+        partition: u32,
+    },
+    /// It is not known whether the write happened; ask again with the same keys.
+    #[error("{0}; whether it was written is not known, try again")]
+    Unclear(String),
+    /// No room: nothing was written.
+    #[error("{0}; nothing was written: make room and try again")]
+    Full(String),
+    /// Another process has the data folder.
+    #[error("the data folder `{path}` is in use{holder}")]
+    InUse {
+        /// The folder.
+        path: String,
+        /// ` by process 4711`, where that is known.
+        holder: String,
+    },
+    /// What is stored cannot be read back.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is asked for what is no longer kept, or not yet there.
+    #[error("{0}")]
+    OutOfRange(String),
+    /// Anything else, in the system's words; nothing was written.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// `Result` with the port's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Which of the two pure machines owns a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Machine {
+    /// Events to commands and decisions.
+    Step,
+    /// Commands and observations to calls.
+    Settle,
+}
+
+/// The right to commit for one machine of one partition, until somebody else takes it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// The machine.
+    pub machine: Machine,
+    /// The partition.
+    pub partition: u32,
+    /// Rises with each take-over.
+    pub epoch: u64,
+}
+
+/// How far a machine has come, committed together with what came out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// The next offset to apply; all before it is applied.
+    pub next: u64,
+    /// The meaning of the rules by which it was applied.
+    pub semantics: u32,
+    /// The rolling digest of the commands so far; a replay that ends at another one halts the partition.
+    pub digest: String,
+}
+
+/// What the step machine commits in one go.
+#[derive(Clone, Debug, Default)]
+pub struct Stepped {
+    /// The new position.
+    pub committed: Committed,
+    /// `t` has caught up with the wall: executors may act.
+    pub live: bool,
+    /// Commands, oldest first.
+    pub commands: Vec<Command>,
+    /// Decisions, oldest first.
+    pub decisions: Vec<Decision>,
+    /// Changed rows of the views that the API reads.
+    pub views: Vec<View>,
+}
+
+/// A row of a view: JSON under (kind, tenant, name). `None` takes the row away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Which view.
+    pub kind: ViewKind,
+    /// Whose.
+    pub tenant: String,
+    /// The group's, policy's or feed's name; a group's uid for `Servers`.
+    pub name: String,
+    /// The row.
+    pub row: Option<serde_json::Value>,
+}
+
+/// The views. What a row holds stands where it is made: [`weir_engine`] for what the log says, the executor for servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewKind {
+    /// A group: target, bounds, counts, state, last change.
+    Groups,
+    /// A policy file: text, hash, version, capabilities' hashes.
+    Policies,
+    /// Where a source stands.
+    Cursors,
+    /// A group's servers, from the ledger; named by the group's uid.
+    Servers,
+    /// A tenant's standing: quota, kill switches, dropped facts.
+    Tenants,
+}
+
+/// What the settle machine commits in one go: ledger rows with their intents, before any call is made.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// Ledgers by group uid, whole; `None` forgets a group that is gone.
+    pub ledgers: Vec<(GroupUid, Option<Vec<u8>>)>,
+    /// Changed rows of the views.
+    pub views: Vec<View>,
+}
+
+/// Immutable state of a whole partition at one position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// All records before `at.next` are in it.
+    pub at: Committed,
+    /// The engine's own bytes.
+    pub state: Vec<u8>,
+}
+
+/// A decision with its place in its group's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Rises within a group; a cursor for paging.
+    pub serial: u64,
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
+/// The log.
+pub trait Log: Send + Sync {
+    /// Names this log; another one has another name.
+    fn log_id(&self) -> String;
+
+    /// How many partitions, at least 1. All facts of a tenant go to [`partition_of`] it.
+    fn partitions(&self) -> u32;
+
+    /// Writes facts in order and syncs. Answers the offset of the first.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and [`Error::Failed`]: nothing was written. [`Error::Unclear`]: perhaps.
+    fn append(&self, partition: u32, events: &[Event]) -> Result<u64>;
+
+    /// At most `most` records from `from` on; none when there are none yet.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] where `from` is older than what is kept.
+    fn read(&self, partition: u32, from: u64, most: usize) -> Result<Vec<Line>>;
+
+    /// The offsets kept: the oldest, and one past the newest.
+    ///
+    /// # Errors
+    /// The system's.
+    fn range(&self, partition: u32) -> Result<(u64, u64)>;
+
+    /// The newest offset whose `appended_ms` is at or before `at_ms`, for reading from a time on.
+    ///
+    /// # Errors
+    /// The system's.
+    fn offset_at(&self, partition: u32, at_ms: i64) -> Result<u64>;
+
+    /// Waits until there is a record at `offset`, or for `patience`. Answers whether there is.
+    fn wait_for(&self, partition: u32, offset: u64, patience: Duration) -> bool;
+}
+
+/// Ownership and what owners commit.
+pub trait Machines: Send + Sync {
+    /// Fences whoever had it. Answers the right and how far the machine had come.
+    ///
+    /// # Errors
+    /// The system's.
+    fn take_over(&self, machine: Machine, partition: u32) -> Result<(Ownership, Committed)>;
+
+    /// Commits what `step` gave, with its position, in one durable transaction.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`]; otherwise nothing was committed unless it is [`Error::Unclear`].
+    fn commit_step(&self, owner: &Ownership, stepped: Stepped) -> Result<()>;
+
+    /// Commits what `settle` gave, in one durable transaction.
+    ///
+    /// # Errors
+    /// As for `commit_step`.
+    fn commit_settle(&self, owner: &Ownership, settled: Settled) -> Result<()>;
+
+    /// The committed position of the step machine and whether its owner is live.
+    ///
+    /// # Errors
+    /// The system's.
+    fn stepped(&self, partition: u32) -> Result<(Committed, bool)>;
+
+    /// Waits until the step machine has applied the record at `offset`, or for `patience`. Answers whether it has.
+    fn wait_stepped(&self, partition: u32, offset: u64, patience: Duration) -> bool;
+
+    /// Commands read as a table: the newest of each group uid whose row changed after the mark `after` (0: all), and the
+    /// new mark. Waits up to `patience` for a change.
+    ///
+    /// # Errors
+    /// The system's.
+    fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)>;
+
+    /// All ledgers of a partition.
+    ///
+    /// # Errors
+    /// The system's.
+    fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>>;
+}
+
+/// Snapshots of the step machine.
+pub trait Snapshots: Send + Sync {
+    /// Keeps a snapshot beside the three before it.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], or the system's.
+    fn save_snapshot(&self, owner: &Ownership, snapshot: Snapshot) -> Result<()>;
+
+    /// The newest one at or before offset `at_most` (and never newer than the committed position).
+    ///
+    /// # Errors
+    /// The system's. A damaged one is passed over for the one before.
+    fn snapshot(&self, partition: u32, at_most: u64) -> Result<Option<Snapshot>>;
+}
+
+/// What the API and `why` read.
+pub trait History: Send + Sync {
+    /// Decisions of one group, newest first, older than the cursor `before` where given.
+    ///
+    /// # Errors
+    /// The system's.
+    fn decisions(&self, tenant: &str, group: &str, before: Option<u64>, most: usize) -> Result<Vec<Kept>>;
+
+    /// Decisions made at one record, all groups of the partition.
+    ///
+    /// # Errors
+    /// The system's.
+    fn decisions_at(&self, position: Position) -> Result<Vec<Decision>>;
+
+    /// Decisions of a partition between two offsets, oldest first, for export and verification.
+    ///
+    /// # Errors
+    /// The system's.
+    fn decisions_between(&self, partition: u32, from: u64, until: u64) -> Result<Vec<Decision>>;
+
+    /// One row.
+    ///
+    /// # Errors
+    /// The system's.
+    fn view(&self, kind: ViewKind, tenant: &str, name: &str) -> Result<Option<serde_json::Value>>;
+
+    /// All rows of a tenant, by name.
+    ///
+    /// # Errors
+    /// The system's.
+    fn views(&self, kind: ViewKind, tenant: &str) -> Result<Vec<(String, serde_json::Value)>>;
+}
+
+/// Everything at once, as one installation has it.
+pub trait Backend: Log + Machines + Snapshots + History {}
+
+impl<T: Log + Machines + Snapshots + History> Backend for T {}
+
+/// The partition of a tenant: all of its groups share it, so shared metrics and quotas need no coordination.
+#[must_use]
+pub fn partition_of(tenant: &str, partitions: u32) -> u32 {
+    let mut first = [0; 8];
+    blake3::Hasher::new_derive_key("weir partition 1").update(tenant.as_bytes()).finalize_xof().fill(&mut first);
+    u32::try_from(u64::from_le_bytes(first) % u64::from(partitions.max(1))).unwrap_or(0)
+}

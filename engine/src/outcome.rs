@@ -1,0 +1,107 @@
+//! Outcomes: what an executor saw and did, returned to the log. The engine knows servers only from these.
+//!
+//! Every outcome may come twice and is then without effect; of one slot they are ordered by [`Happening::rank`], so one that
+//! comes late changes nothing.
+
+use crate::id::{GroupUid, Slot};
+use serde::{Deserialize, Serialize};
+
+/// What became of a server, or how a group fares in its cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The group's name, for people.
+    pub group: String,
+    /// Which life of it.
+    pub uid: GroupUid,
+    /// What.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Happening {
+    /// The cloud has taken the order for a server.
+    Building {
+        /// Its slot.
+        slot: Slot,
+        /// The cloud's id.
+        server: String,
+    },
+    /// A server takes its part: active, and in its balancers.
+    Ready {
+        /// Its slot.
+        slot: Slot,
+        /// The cloud's id.
+        server: String,
+        /// Its name.
+        name: String,
+        /// Its addresses, as text.
+        addresses: Vec<String>,
+    },
+    /// A build came to nothing and was, or will be, cleaned away.
+    Failed {
+        /// Its slot.
+        slot: Slot,
+        /// The cloud's own words.
+        reason: String,
+    },
+    /// A server is being taken out on purpose; its samples count no more.
+    Leaving {
+        /// Its slot.
+        slot: Slot,
+    },
+    /// A server is gone, on purpose.
+    Removed {
+        /// Its slot.
+        slot: Slot,
+    },
+    /// A server is gone or broken, and nobody here meant it to be. Its place is filled again under another slot.
+    Lost {
+        /// Its slot.
+        slot: Slot,
+        /// What was seen.
+        reason: String,
+    },
+    /// The group cannot be filled; adding waits (`degraded`).
+    Degraded {
+        /// Rises with each change of this condition in one group uid, so that late ones are known.
+        turn: u64,
+        /// The cloud's own words.
+        reason: String,
+    },
+    /// It can be filled again.
+    Healed {
+        /// As for `Degraded`.
+        turn: u64,
+    },
+}
+
+impl Happening {
+    /// The slot it is about, if any.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Building { slot, .. }
+            | Self::Ready { slot, .. }
+            | Self::Failed { slot, .. }
+            | Self::Leaving { slot }
+            | Self::Removed { slot }
+            | Self::Lost { slot, .. } => Some(*slot),
+            Self::Degraded { .. } | Self::Healed { .. } => None,
+        }
+    }
+
+    /// The order of one slot's outcomes: a lower rank after a higher one is late and without effect.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Degraded { .. } | Self::Healed { .. } => 0,
+            Self::Building { .. } => 1,
+            Self::Ready { .. } => 2,
+            Self::Leaving { .. } => 3,
+            Self::Failed { .. } | Self::Removed { .. } | Self::Lost { .. } => 4,
+        }
+    }
+}
