@@ -13,5 +13,6 @@ pub mod event;
 pub mod id;
 pub mod outcome;
 pub mod time;
+pub mod view;
 
 pub use weir_grammar as grammar;
