@@ -11,6 +11,7 @@ pub mod command;
 pub mod decision;
 pub mod event;
 pub mod id;
+pub mod observation;
 pub mod outcome;
 pub mod time;
 pub mod view;
