@@ -3,5 +3,6 @@
 //! Each folder is one port, each file one system. No connector decides; no decision calls.
 
 pub mod backend;
+pub mod clock;
 pub mod executor;
 pub mod source;
