@@ -1,7 +1,7 @@
 //! Outcomes: what an executor saw and did, returned to the log. The engine knows servers only from these.
 //!
-//! Every outcome may come twice and is then without effect; of one slot they are ordered by [`Happening::rank`], so one that
-//! comes late changes nothing.
+//! Every outcome may come twice. The ledger numbers those of one group uid as it makes them and sends them in that
+//! order, so the engine drops one whose number is not higher than the last it applied.
 
 use crate::id::{GroupUid, Slot};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ pub struct Outcome {
     pub group: String,
     /// Which life of it.
     pub uid: GroupUid,
+    /// Rises by one with each outcome of this uid, from 1; committed in the ledger before the outcome is sent.
+    pub seq: u64,
     /// What.
     #[serde(flatten)]
     pub happening: Happening,
@@ -66,16 +68,11 @@ pub enum Happening {
     },
     /// The group cannot be filled; adding waits (`degraded`).
     Degraded {
-        /// Rises with each change of this condition in one group uid, so that late ones are known.
-        turn: u64,
         /// The cloud's own words.
         reason: String,
     },
     /// It can be filled again.
-    Healed {
-        /// As for `Degraded`.
-        turn: u64,
-    },
+    Healed,
 }
 
 impl Happening {
@@ -89,19 +86,7 @@ impl Happening {
             | Self::Leaving { slot }
             | Self::Removed { slot }
             | Self::Lost { slot, .. } => Some(*slot),
-            Self::Degraded { .. } | Self::Healed { .. } => None,
-        }
-    }
-
-    /// The order of one slot's outcomes: a lower rank after a higher one is late and without effect.
-    #[must_use]
-    pub fn rank(&self) -> u8 {
-        match self {
-            Self::Degraded { .. } | Self::Healed { .. } => 0,
-            Self::Building { .. } => 1,
-            Self::Ready { .. } => 2,
-            Self::Leaving { .. } => 3,
-            Self::Failed { .. } | Self::Removed { .. } | Self::Lost { .. } => 4,
+            Self::Degraded { .. } | Self::Healed => None,
         }
     }
 }
