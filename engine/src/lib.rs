@@ -13,7 +13,9 @@ pub mod event;
 pub mod id;
 pub mod observation;
 pub mod outcome;
+pub mod sketch;
 pub mod time;
 pub mod view;
+pub mod window;
 
 pub use weir_grammar as grammar;

@@ -1,0 +1,257 @@
+//! The samples of one metric, of one group (or, where it is shared, of one tenant), in panes of one length.
+//!
+//! A group inserts samples as they come and evaluates at pane edges; rules 4 and 5 of the language are here and nowhere
+//! else. Which sample is new enough, which servers are warm and when to evaluate is the caller's business. Pure data:
+//! it never reads a clock, and of each server it never holds more panes than [`Window::new`] said, however many samples it
+//! is given.
+
+use crate::sketch::Sketch;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, btree_map};
+use weir_grammar::policy::Func;
+use weir_grammar::quantity::{Millis, Quantity};
+
+/// A look-back is cut into at most this many panes (rule 4).
+const PANES_MAX: i64 = 20;
+
+/// A sample may be this far ahead of `t` (rule 1), and so in a pane that has not begun.
+const AHEAD_MAX: Millis = Millis(30_000);
+
+/// This share, in percent, of the expected samples makes a server known, and of the servers an aggregate (rule 5).
+const KNOWN_PERCENT: i64 = 80;
+
+/// The length of a pane in milliseconds, for a metric sampled `every` and looked back on `over` (rule 4).
+#[must_use]
+pub fn pane_ms(every: Millis, over: Millis) -> i64 {
+    every.0.max(div_ceil(over.0, PANES_MAX)).max(1)
+}
+
+/// The samples of one metric in panes of one length, aligned to the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pane_ms: i64,
+    /// Complete panes that an evaluation may need.
+    keep: u32,
+    with_sketch: bool,
+    /// The lowest pane still kept.
+    floor: i64,
+    series: BTreeMap<u64, Series>,
+}
+
+/// What one server sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Series {
+    /// Time of its newest sample; outlives the panes, so that an old sample stays old.
+    newest_ms: i64,
+    panes: BTreeMap<i64, Pane>,
+}
+
+/// The samples of one server in one pane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Pane {
+    stats: Stats,
+    /// Empty where the window keeps none.
+    sketch: Sketch,
+}
+
+/// What `avg sum min max last` need of some samples of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stats {
+    count: u32,
+    sum: i128,
+    min: i64,
+    max: i64,
+    last: i64,
+    last_ms: i64,
+}
+
+/// A known server: its samples reduced, and the panes they lie in.
+struct Known<'a> {
+    stats: Stats,
+    panes: btree_map::Range<'a, i64, Pane>,
+}
+
+/// An aggregate at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value {
+    /// Known by rule 5.
+    Known {
+        /// The aggregate.
+        value: Quantity,
+        /// Servers that are known; only they contributed.
+        servers: u32,
+        /// Servers that are warm and expected to have samples.
+        of: u32,
+        /// Every warm server is known, those not yet expected to have samples included: what a removal needs (rule 9).
+        all_known: bool,
+    },
+    /// Too few servers are known, or none is expected to be.
+    Unknown {
+        /// Servers that are known.
+        known: u32,
+        /// Servers that are warm and expected to have samples.
+        of: u32,
+    },
+}
+
+impl Window {
+    /// An empty one that keeps `keep` complete panes of `pane_ms`, with what percentiles need if `sketch`.
+    #[must_use]
+    pub fn new(pane_ms: i64, keep: u32, sketch: bool) -> Self {
+        Self { pane_ms: pane_ms.max(1), keep, with_sketch: sketch, floor: i64::MIN, series: BTreeMap::new() }
+    }
+
+    /// Adds a sample of `server` (its key, 0 where the metric is shared) to its own pane, late ones too. What lies
+    /// before the kept panes is dropped.
+    pub fn insert(&mut self, server: u64, at_ms: i64, value: Quantity) {
+        let index = at_ms.div_euclid(self.pane_ms);
+        if index < self.floor {
+            return;
+        }
+        let pane_count_max = self.keep as usize + 2 + (AHEAD_MAX.0 / self.pane_ms) as usize;
+        let series = self.series.entry(server).or_insert_with(|| Series { newest_ms: at_ms, panes: BTreeMap::new() });
+        series.newest_ms = series.newest_ms.max(at_ms);
+        let stats = Stats::of(at_ms, value);
+        let pane = match series.panes.entry(index) {
+            btree_map::Entry::Vacant(entry) => entry.insert(Pane { stats, sketch: Sketch::default() }),
+            btree_map::Entry::Occupied(entry) => {
+                let pane = entry.into_mut();
+                pane.stats = pane.stats.and(stats);
+                pane
+            }
+        };
+        if self.with_sketch {
+            pane.sketch.insert(value.0);
+        }
+        if series.panes.len() > pane_count_max {
+            series.panes.pop_first();
+        }
+    }
+
+    /// The time of a server's newest sample, also after its pane is gone.
+    #[must_use]
+    pub fn last_at(&self, server: u64) -> Option<i64> {
+        self.series.get(&server).map(|series| series.newest_ms)
+    }
+
+    /// A server left: nothing of it is kept.
+    pub fn forget(&mut self, server: u64) {
+        self.series.remove(&server);
+    }
+
+    /// A new version of the policy looks back further, or less far.
+    pub fn set_keep(&mut self, keep: u32) {
+        self.keep = keep;
+    }
+
+    /// Drops the panes that no evaluation at or after `now_ms` needs.
+    pub fn trim(&mut self, now_ms: i64) {
+        let floor = now_ms.div_euclid(self.pane_ms).saturating_sub(i64::from(self.keep));
+        self.floor = self.floor.max(floor);
+        for series in self.series.values_mut() {
+            series.panes = series.panes.split_off(&self.floor);
+        }
+    }
+
+    /// The next pane edge after `now_ms`, at which a value may change; `None` where nothing is stored.
+    #[must_use]
+    pub fn next_edge_after(&self, now_ms: i64) -> Option<i64> {
+        let stored = self.series.values().any(|series| !series.panes.is_empty());
+        stored.then(|| (now_ms.div_euclid(self.pane_ms) + 1).saturating_mul(self.pane_ms))
+    }
+
+    /// The aggregate over the last ceil(`over` / pane) complete panes at `now_ms`, of the warm `servers`: their keys,
+    /// and from when on (epoch milliseconds, the end of its warmup) each counts.
+    ///
+    /// A server whose warmup ends within a pane counts from that pane's end on, since the pane may hold samples from
+    /// before. Each mean, a server's and the servers', is rounded to the millionth, half away from zero.
+    #[must_use]
+    pub fn evaluate(&self, func: Func, over: Millis, every: Millis, now_ms: i64, servers: &[(u64, i64)]) -> Value {
+        let end = now_ms.div_euclid(self.pane_ms);
+        let start = end.saturating_sub(div_ceil(over.0, self.pane_ms));
+        let (mut known, mut of) = (Vec::new(), 0_u32);
+        for &(server, counts_from_ms) in servers {
+            let from = start.max(div_ceil(counts_from_ms, self.pane_ms));
+            let expected = (end.saturating_sub(from)).saturating_mul(self.pane_ms) / every.0.max(1);
+            if expected < 1 {
+                continue;
+            }
+            of += 1;
+            let recent_ms = end.saturating_mul(self.pane_ms).saturating_sub(every.0.saturating_mul(2));
+            let needed = (expected.saturating_mul(KNOWN_PERCENT) / 100).max(1);
+            let Some(series) = self.series.get(&server) else { continue };
+            let panes = series.panes.range(from..end);
+            let Some(stats) = panes.clone().map(|(_, pane)| pane.stats).reduce(Stats::and) else { continue };
+            if i64::from(stats.count) >= needed && stats.last_ms >= recent_ms {
+                known.push(Known { stats, panes });
+            }
+        }
+        let known_count = known.len() as u32;
+        let enough = of > 0 && i64::from(known_count) * 100 >= i64::from(of) * KNOWN_PERCENT;
+        match across(func, &known).filter(|_| enough) {
+            Some(value) => {
+                let all_known = known.len() == servers.len();
+                Value::Known { value: Quantity(value), servers: known_count, of, all_known }
+            }
+            None => Value::Unknown { known: known_count, of },
+        }
+    }
+}
+
+impl Stats {
+    fn of(at_ms: i64, Quantity(value): Quantity) -> Self {
+        Self { count: 1, sum: value.into(), min: value, max: value, last: value, last_ms: at_ms }
+    }
+
+    /// Both together; of two samples of one time the one that arrived later is the last.
+    fn and(self, later: Self) -> Self {
+        let newest = if later.last_ms >= self.last_ms { later } else { self };
+        Self {
+            count: self.count.saturating_add(later.count),
+            sum: self.sum + later.sum,
+            min: self.min.min(later.min),
+            max: self.max.max(later.max),
+            last: newest.last,
+            last_ms: newest.last_ms,
+        }
+    }
+
+    fn mean(self) -> i64 {
+        round_div(self.sum, self.count.into())
+    }
+}
+
+/// The servers' reductions together (rule 4); `None` where there are none, or a percentile of what has no sketch.
+fn across(func: Func, servers: &[Known<'_>]) -> Option<i64> {
+    let sum_of = |each: fn(Stats) -> i64| servers.iter().map(|server| i128::from(each(server.stats))).sum::<i128>();
+    let min = servers.iter().map(|server| server.stats.min).min()?;
+    let max = servers.iter().map(|server| server.stats.max).max()?;
+    let count = servers.len() as i128;
+    Some(match func {
+        Func::Avg => round_div(sum_of(Stats::mean), count),
+        Func::Sum => round_div(sum_of(Stats::mean), 1),
+        Func::Min => min,
+        Func::Max => max,
+        Func::Last => round_div(sum_of(|stats| stats.last), count),
+        Func::Percentile(percent) => {
+            let mut all = Sketch::default();
+            servers.iter().flat_map(|server| server.panes.clone()).for_each(|(_, pane)| all.merge(&pane.sketch));
+            // A bucket's middle may lie outside of what was ever sent.
+            all.percentile(percent)?.clamp(min, max)
+        }
+    })
+}
+
+/// The quotient rounded half away from zero; what lies outside of `i64` becomes its end.
+fn round_div(dividend: i128, divisor: i128) -> i64 {
+    let magnitude = (dividend.unsigned_abs() * 2 + divisor.unsigned_abs()) / (divisor.unsigned_abs() * 2).max(1);
+    let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
+    if dividend < 0 { -magnitude } else { magnitude }
+}
+
+fn div_ceil(dividend: i64, divisor: i64) -> i64 {
+    dividend.saturating_add(divisor - 1).div_euclid(divisor)
+}
+
+#[cfg(test)]
+mod tests;
