@@ -26,6 +26,9 @@ const FOLD_MAX: TimeDelta = TimeDelta::hours(3);
 /// 115 Sundays.
 const DATES_MAX: usize = 400;
 
+/// Wall times looked at for one that a clock change touches: a daily job's for longer than any zone's rules repeat.
+const WALLS_MAX: usize = 20_000;
+
 /// The first and last instant of any run, because the `cron` crate's years are 1970 to 2100. A day is left off the end:
 /// walking back from the year after it goes wrong in the crate.
 const RUNS: RangeInclusive<i64> = 0..=4_133_894_400_000;
@@ -40,6 +43,17 @@ pub struct Cron {
     days: Days,
     /// The dates at midnight, a superset where `days` uses `L` or `#`.
     dates: Box<cron::Schedule>,
+}
+
+/// A fixed wall time that a change of the clock skips or repeats, and when it runs all the same (W0411).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OddRun {
+    /// What the expression says.
+    pub wall: NaiveDateTime,
+    /// [`LocalTime::Never`] or [`LocalTime::Twice`].
+    pub local: LocalTime,
+    /// When it runs, in epoch milliseconds.
+    pub at_ms: i64,
 }
 
 /// Why a text is no cron expression.
@@ -134,6 +148,18 @@ impl Cron {
             best = runs.chain(best).max();
         }
         best
+    }
+
+    /// The first wall time from an instant on (epoch milliseconds) that a change of the zone's clock skips or repeats;
+    /// the search ends after 400 dates. `None` where hour or minute is not fixed: such a job goes by the clock anyway.
+    #[must_use]
+    pub fn first_odd_run(&self, zone: Zone, from_ms: i64) -> Option<OddRun> {
+        let walls = self.walls_from(zone.local(from_ms)).take(if self.is_fixed() { WALLS_MAX } else { 0 });
+        walls.map(|wall| (wall, local_to_instant(zone, wall))).find_map(|(wall, local)| {
+            let odd = !matches!(local, LocalTime::Once(_));
+            let at_ms = self.runs(zone, wall).next().filter(|_| odd)?;
+            Some(OddRun { wall, local, at_ms })
+        })
     }
 
     /// The instants at which a wall time of this expression runs, by the rule of this module.

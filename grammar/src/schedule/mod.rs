@@ -9,6 +9,6 @@ mod field;
 mod recurrence;
 mod zone;
 
-pub use cron::{Cron, CronError};
+pub use cron::{Cron, CronError, OddRun};
 pub use field::{Field, FieldError};
 pub use zone::{LocalTime, UnknownZone, Zone, database_version, local_to_instant};

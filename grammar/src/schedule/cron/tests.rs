@@ -70,6 +70,23 @@ fn a_fold_over_midnight_keeps_its_order() {
 }
 
 #[test]
+fn the_first_run_that_a_clock_change_moves() {
+    let odd = |cron: &str, zone: &str| {
+        let cron = Cron::parse(cron).unwrap();
+        let run = cron.first_odd_run(Zone::parse(zone).unwrap(), utc("2026-01-01T00:00"))?;
+        Some((run.wall.and_utc().timestamp_millis(), run.local, run.at_ms))
+    };
+    let gap_end = utc("2026-03-29T01:00");
+    assert_eq!(odd("30 1 * * *", "Europe/London"), Some((utc("2026-03-29T01:30"), LocalTime::Never, gap_end)));
+    let passes = LocalTime::Twice(utc("2026-10-25T00:30"), utc("2026-10-25T01:30"));
+    let fold = Some((utc("2026-10-25T01:30"), passes, utc("2026-10-25T00:30")));
+    assert_eq!(odd("30 1 * 9-12 *", "Europe/London"), fold);
+    assert_eq!(odd("30 3 * * *", "Europe/London"), None);
+    assert_eq!(odd("0-59 0-23 * * *", "UTC"), None);
+    assert_eq!(odd("* 1 * * *", "Europe/London"), None);
+}
+
+#[test]
 fn weekdays_are_numbered_from_sunday() {
     let days = |cron| runs(cron, "UTC", "2026-01-01T12:00", 3);
     // 2026-01-02 is a Friday.
