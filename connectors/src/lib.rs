@@ -4,5 +4,7 @@
 
 pub mod backend;
 pub mod clock;
+pub mod config;
 pub mod executor;
+pub mod secret;
 pub mod source;
