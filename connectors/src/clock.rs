@@ -4,6 +4,10 @@
 
 use std::{
     fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -57,6 +61,29 @@ impl Clock for ScaledClock {
     fn now_ms(&self) -> i64 {
         // Scaled before it is cut to milliseconds, else a fast clock would jump by `speed` at a time.
         self.origin_ms.saturating_add(millis(self.started.elapsed().saturating_mul(self.speed)))
+    }
+}
+
+/// A clock that stands until somebody moves it. Clones show the same time.
+#[derive(Clone, Debug, Default)]
+pub struct HeldClock(Arc<AtomicI64>);
+
+impl HeldClock {
+    /// Shows `now_ms`, epoch milliseconds.
+    #[must_use]
+    pub fn at(now_ms: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(now_ms)))
+    }
+
+    /// Moves on, or back, by `ms`.
+    pub fn pass(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HeldClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
