@@ -30,8 +30,14 @@ pub struct Line {
     pub bytes: Vec<u8>,
 }
 
+/// Most bytes of one line. Kafka's brokers take 1 MiB by default, so what fits here fits there.
+pub const LINE_BYTES_MAX: usize = 1_000_000;
+
+/// About how many bytes of lines [`Log::read`] answers at most.
+pub const READ_BYTES_MAX: usize = 16 << 20;
+
 /// What can go wrong with the log or the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Somebody else took the partition over; drop everything and take over again.
     #[error("partition {partition} was taken over by another process")]
@@ -171,6 +177,18 @@ pub struct Kept {
     pub decision: Decision,
 }
 
+impl Kept {
+    /// Decisions at one record, of all its groups, that have serials of their own.
+    pub const AT_ONE_RECORD_MAX: u64 = 1 << 20;
+
+    /// The serial of the `index`-th decision made at the record at `offset`. Made from the place alone, so a decision that
+    /// is written again is the same row again. Offsets up to 2⁴⁴ have one.
+    #[must_use]
+    pub fn serial(offset: u64, index: u64) -> u64 {
+        offset.min((1 << 44) - 1) << 20 | index.min(Self::AT_ONE_RECORD_MAX - 1)
+    }
+}
+
 /// The log.
 pub trait Log: Send + Sync {
     /// Names this log; another one has another name.
@@ -179,13 +197,15 @@ pub trait Log: Send + Sync {
     /// How many partitions, at least 1. All facts of a tenant go to [`partition_of`] it.
     fn partitions(&self) -> u32;
 
-    /// Writes facts in order and syncs. Answers the offset of the first.
+    /// Writes facts in order and syncs. Answers the offset of the first. Offsets start at 0 and rise; `appended_ms` is the
+    /// log's own clock and never runs backwards within a partition.
     ///
     /// # Errors
     /// [`Error::Full`] and [`Error::Failed`]: nothing was written. [`Error::Unclear`]: perhaps.
     fn append(&self, partition: u32, events: &[Event]) -> Result<u64>;
 
-    /// At most `most` records from `from` on; none when there are none yet.
+    /// At most `most` records from `from` on, fewer where they are more than about [`READ_BYTES_MAX`]; none when there
+    /// are none yet.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] where `from` is older than what is kept.
@@ -197,7 +217,8 @@ pub trait Log: Send + Sync {
     /// The system's.
     fn range(&self, partition: u32) -> Result<(u64, u64)>;
 
-    /// The newest offset whose `appended_ms` is at or before `at_ms`, for reading from a time on.
+    /// The newest kept offset whose `appended_ms` is at or before `at_ms`, for reading from a time on; the oldest kept
+    /// where all are later.
     ///
     /// # Errors
     /// The system's.
@@ -215,7 +236,8 @@ pub trait Machines: Send + Sync {
     /// The system's.
     fn take_over(&self, machine: Machine, partition: u32) -> Result<(Ownership, Committed)>;
 
-    /// Commits what `step` gave, with its position, in one durable transaction.
+    /// Commits what `step` gave, with its position, in one durable transaction. Whole records only. A position never goes
+    /// back, and generations of one group uid rise; where the system can tell, what does neither is [`Error::Failed`].
     ///
     /// # Errors
     /// [`Error::Fenced`]; otherwise nothing was committed unless it is [`Error::Unclear`].
@@ -237,7 +259,8 @@ pub trait Machines: Send + Sync {
     fn wait_stepped(&self, partition: u32, offset: u64, patience: Duration) -> bool;
 
     /// Commands read as a table: the newest of each group uid whose row changed after the mark `after` (0: all), and the
-    /// new mark. Waits up to `patience` for a change.
+    /// new mark, oldest change first; about [`READ_BYTES_MAX`] bytes at most, the rest with the new mark. Waits up to
+    /// `patience` for a change.
     ///
     /// # Errors
     /// The system's.
@@ -252,10 +275,12 @@ pub trait Machines: Send + Sync {
 
 /// Snapshots of the step machine.
 pub trait Snapshots: Send + Sync {
-    /// Keeps a snapshot beside the three before it.
+    /// Keeps a snapshot beside those before it: the three newest at least, and as many older ones, spread over the events'
+    /// retention, as replays of any kept event need. Saved again with the same bytes it is done.
     ///
     /// # Errors
-    /// [`Error::Fenced`], or the system's.
+    /// [`Error::Fenced`]; [`Error::Failed`] where it is newer than the committed position, or another one is at its
+    /// position; or the system's.
     fn save_snapshot(&self, owner: &Ownership, snapshot: Snapshot) -> Result<()>;
 
     /// The newest one at or before offset `at_most` (and never newer than the committed position).
@@ -284,6 +309,13 @@ pub trait History: Send + Sync {
     /// # Errors
     /// The system's.
     fn decisions_between(&self, partition: u32, from: u64, until: u64) -> Result<Vec<Decision>>;
+
+    /// Commands of a partition after a mark, oldest first, also those that newer ones replaced, each with its mark: for
+    /// audits and export.
+    ///
+    /// # Errors
+    /// The system's.
+    fn commands_since(&self, partition: u32, after: u64, most: usize) -> Result<Vec<(u64, Command)>>;
 
     /// One row.
     ///

@@ -1,0 +1,78 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+//! What only the embedded store has: its folder and its file. What every store promises is asked in `tests`.
+
+use super::*;
+use crate::backend::{Error, Log as _};
+use std::{fs, os::unix::fs::PermissionsExt};
+use weir_engine::event::{Event, Fact, Tick, Version};
+
+fn tick(id: u32) -> Event {
+    Event {
+        specversion: Version::V1,
+        id: id.to_string(),
+        source: "/clock".into(),
+        time: 0,
+        tenant: String::new(),
+        fact: Fact::Tick(Tick {}),
+    }
+}
+
+#[test]
+fn a_new_folder_and_its_files_are_closed_to_others() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("weir-data");
+    let log = Embedded::open(&folder, Settings::default()).unwrap();
+    log.append(0, &[tick(0)]).unwrap();
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    for file in fs::read_dir(&folder).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
+    }
+}
+
+#[test]
+fn the_number_of_partitions_is_fixed_when_the_log_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = |partitions| Settings { partitions, ..Settings::default() };
+    assert!(matches!(Embedded::open(folder.path(), settings(Some(0))), Err(Error::Failed(_))));
+    assert_eq!(Embedded::open(folder.path(), settings(Some(3))).unwrap().partitions(), 3);
+    assert_eq!(Embedded::open(folder.path(), settings(None)).unwrap().partitions(), 3);
+    let Err(Error::Failed(why)) = Embedded::open(folder.path(), settings(Some(4))) else { panic!("opened") };
+    assert!(why.contains("has 3 partitions and 4 are asked for"), "{why}");
+}
+
+#[test]
+fn a_folder_that_lost_its_store_is_not_started_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Embedded::open(folder.path(), Settings::default()).unwrap());
+    fs::remove_file(folder.path().join("weir.redb")).unwrap();
+    let Err(Error::Damaged(why)) = Embedded::open(folder.path(), Settings::default()) else { panic!("opened") };
+    assert!(why.contains("weir.redb` cannot be used: it is missing; put a backup"), "{why}");
+}
+
+#[test]
+fn the_store_of_another_log_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(Embedded::open(one.path(), Settings::default()).unwrap());
+    drop(Embedded::open(other.path(), Settings::default()).unwrap());
+    fs::copy(one.path().join("weir.redb"), other.path().join("weir.redb")).unwrap();
+    assert!(matches!(Embedded::open(other.path(), Settings::default()), Err(Error::Damaged(_))));
+}
+
+#[test]
+fn a_store_that_was_left_half_made_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("weir.redb.new"), b"cut off").unwrap();
+    let log = Embedded::open(folder.path(), Settings::default()).unwrap();
+    assert_eq!(log.append(0, &[tick(0)]).unwrap(), 0);
+}
+
+#[test]
+fn a_disk_counts_as_full_from_the_chosen_part_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { full_percent: 0, ..Settings::default() };
+    let log = Embedded::open(folder.path(), settings).unwrap();
+    let Err(Error::Full(why)) = log.append(0, &[tick(0)]) else { panic!("appended") };
+    assert!(why.contains("no event is taken from 0 % on"), "{why}");
+    assert_eq!(log.range(0).unwrap(), (0, 0));
+}
