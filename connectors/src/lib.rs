@@ -6,5 +6,6 @@ pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod executor;
+pub mod http;
 pub mod secret;
 pub mod source;
