@@ -7,12 +7,17 @@
 //! Two machines live here. [`step`](partition::Partition::step) turns the log into commands and decisions; `settle`
 //! and `plan` turn commands and observations of a cloud into calls. Neither calls anything.
 
+pub mod call;
 pub mod command;
 pub mod decision;
+mod depart;
 pub mod event;
 pub mod id;
+pub mod ledger;
 pub mod observation;
 pub mod outcome;
+pub mod plan;
+pub mod settle;
 pub mod sketch;
 pub mod time;
 pub mod view;

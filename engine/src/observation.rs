@@ -3,6 +3,8 @@
 //! Each cloud's file maps its own states to the ones here, in one table. Nothing in here says what should be.
 
 use crate::id::Slot;
+use std::collections::BTreeMap;
+use weir_grammar::policy::Balancer;
 
 /// A server as a cloud shows it, in neutral words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,4 +79,55 @@ pub enum CloudErrorKind {
     Unauthorized,
     /// This cloud has no such thing (balancers where none are configured).
     NotOffered,
+}
+
+/// One complete look at a group: its servers, and the members of its balancers. A listing that is not complete is an
+/// error and never becomes one of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// Every server with the group's mark, by the cloud's id.
+    pub servers: BTreeMap<String, Seen>,
+    /// Each balancer's members, or why they are not known.
+    pub members: BTreeMap<Balancer, Result<Vec<Member>, CloudError>>,
+}
+
+/// Where an address stands in a balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not a member.
+    Out,
+    /// A member that takes no new connections.
+    Drained,
+    /// A member that serves, and is not (yet) healthy.
+    Unhealthy,
+    /// A member that serves and is healthy.
+    Serving,
+    /// The balancer did not say.
+    Unknown,
+}
+
+impl Observation {
+    /// A look made of a complete listing.
+    #[must_use]
+    pub fn new(listed: Vec<Seen>, members: BTreeMap<Balancer, Result<Vec<Member>, CloudError>>) -> Self {
+        Self { servers: listed.into_iter().map(|seen| (seen.id.clone(), seen)).collect(), members }
+    }
+
+    /// The server with this id.
+    #[must_use]
+    pub fn server(&self, id: &str) -> Option<&Seen> {
+        self.servers.get(id)
+    }
+
+    /// Where `address` stands in `balancer`.
+    #[must_use]
+    pub fn standing(&self, balancer: &Balancer, address: &str) -> Standing {
+        let Some(Ok(members)) = self.members.get(balancer) else { return Standing::Unknown };
+        match members.iter().find(|member| member.address == address && member.port == balancer.port) {
+            None => Standing::Out,
+            Some(member) if !member.serving => Standing::Drained,
+            Some(member) if !member.healthy => Standing::Unhealthy,
+            Some(_) => Standing::Serving,
+        }
+    }
 }
