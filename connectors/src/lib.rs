@@ -6,6 +6,5 @@ pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod executor;
-pub mod http;
 pub mod secret;
 pub mod source;

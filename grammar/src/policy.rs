@@ -37,13 +37,14 @@ pub struct Policy {
 }
 
 /// The unit of a metric (what its literals are written in, how its values are shown).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     /// `75%`; a sample of 68.4 is 68.4 %.
     Percent,
     /// `250ms`; a sample is in seconds, as Prometheus has it.
     Duration,
     /// A plain number.
+    #[default]
     Number,
     /// `512MiB`; a sample is in bytes.
     Bytes,

@@ -145,9 +145,6 @@ pub(crate) fn keyword(rule: Rule) -> Option<String> {
     format!("{rule:?}").strip_prefix("kw_").map(str::to_owned)
 }
 
-/// How a person calls it that a statement is over.
-pub(crate) const END: &str = "the end of the line";
-
 /// How a person calls what the grammar expects; nothing for what is always allowed.
 pub(crate) fn describe(rule: Rule) -> Option<String> {
     if let Some(word) = keyword(rule) {
@@ -155,7 +152,7 @@ pub(crate) fn describe(rule: Rule) -> Option<String> {
     }
     let text = match rule {
         Rule::comment | Rule::doc | Rule::file_stmt => return None,
-        Rule::EOI => END,
+        Rule::EOI => "the end of the line",
         Rule::lbrace => "`{`",
         Rule::rbrace => "`}`",
         Rule::lparen => "`(`",

@@ -167,14 +167,14 @@ impl Scope<'_> {
         };
         let Length { what, least, most } = bounds;
         if length > most {
-            self.over(node.span(), format!("{what} of {} is longer than {most}", node.text));
+            self.over(node.span(), format!("{what} of {length} is longer than {most}"));
             return None;
         }
         if length < least {
             let message = if least.0 == 1 {
-                format!("{what} of {} is no time at all", node.text)
+                format!("{what} of {length} is no time at all")
             } else {
-                format!("{what} of {} is shorter than {least}", node.text)
+                format!("{what} of {length} is shorter than {least}")
             };
             self.report(Diagnostic::error("E0314", node.span(), message));
             return None;

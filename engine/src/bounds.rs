@@ -1,0 +1,82 @@
+//! Windows and freezes as levels: which are open at an instant, and the bounds that follow (rules 16 and 17).
+
+use crate::group::{Edge, Group};
+use weir_grammar::policy::{self, Blocks, Direction, Freeze, Recurrence};
+
+/// The floor and ceiling that hold, and which window gave each where one did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Fewest servers.
+    pub min: u32,
+    /// Most servers.
+    pub max: u32,
+    /// The window that gives the floor, and when it closes.
+    pub floor_by: Option<(String, i64)>,
+}
+
+/// Brings the edges of all windows and freezes up to `now_ms`. Cron is asked only when an edge has passed.
+pub fn refresh(group: &mut Group, policy: &policy::Group, now_ms: i64) {
+    let spans = policy.windows.iter().map(|window| (&window.name, &window.when));
+    for (name, when) in spans.chain(policy.freezes.iter().map(|freeze| (&freeze.name, &freeze.when))) {
+        let passed = match group.edges.get(name) {
+            Some(edge) => edge.next.is_some_and(|next| next <= now_ms),
+            None => true,
+        };
+        if passed {
+            group.edges.insert(name.clone(), edge_at(when, now_ms));
+        }
+    }
+}
+
+fn edge_at(when: &Recurrence, now_ms: i64) -> Edge {
+    Edge { open_until: when.open_at(now_ms), next: when.next_edge_after(now_ms) }
+}
+
+/// Until when a window or freeze is open, if it is.
+#[must_use]
+pub fn open_until(group: &Group, name: &str) -> Option<i64> {
+    group.edges.get(name)?.open_until
+}
+
+/// The bounds as of the newest edges. Open windows meet the group's bounds; should they disagree, the highest floor
+/// within the group's maximum wins.
+#[must_use]
+pub fn of(group: &Group, policy: &policy::Group) -> Bounds {
+    let mut bounds = Bounds { min: policy.min, max: policy.max, floor_by: None };
+    for window in &policy.windows {
+        let Some(until) = open_until(group, &window.name) else { continue };
+        if window.min > bounds.min {
+            bounds.min = window.min;
+            bounds.floor_by = Some((window.name.clone(), until));
+        }
+        bounds.max = bounds.max.min(window.max);
+    }
+    bounds.min = bounds.min.min(policy.max);
+    bounds.max = bounds.max.max(bounds.min);
+    bounds
+}
+
+/// The first open freeze that holds `direction`, excepting those that name the rule `by`; with when it ends.
+#[must_use]
+pub fn frozen<'a>(
+    group: &Group,
+    policy: &'a policy::Group,
+    direction: Direction,
+    by: Option<usize>,
+) -> Option<(&'a Freeze, i64)> {
+    policy.freezes.iter().find_map(|freeze| {
+        let until = open_until(group, &freeze.name)?;
+        let blocks = match freeze.blocks {
+            Blocks::All => true,
+            Blocks::Only(only) => only == direction,
+        };
+        let excepted = by.is_some_and(|rule| freeze.except.contains(&rule));
+        (blocks && !excepted).then_some((freeze, until))
+    })
+}
+
+/// The next edge of any window or freeze.
+#[must_use]
+pub fn next_edge(group: &Group) -> Option<i64> {
+    group.edges.values().filter_map(|edge| edge.next).min()
+}

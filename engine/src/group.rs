@@ -1,0 +1,199 @@
+//! A group's state: everything a decision about it may depend on, besides its policy and its tenant's standing.
+//!
+//! All of it is data: serialised into snapshots as it stands, in an order that does not depend on the run. State of a
+//! rule belongs to (group, rule name) (rule 20).
+
+use crate::{command::Hold, id::GroupUid, member::Members, view::LastChange, window::Window};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use weir_grammar::policy::{AlarmState, Direction};
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Which life of it.
+    pub uid: GroupUid,
+    /// The policy file it lives in.
+    pub file: String,
+    /// The size wanted.
+    pub target: u32,
+    /// The newest command's generation; 0 before the first.
+    pub generation: u64,
+    /// Its servers.
+    pub members: Members,
+    /// What its rules remember, by name.
+    pub rules: BTreeMap<String, RuleMemory>,
+    /// The group's own cooldown (rule 11).
+    pub cooldown: Option<Cooldown>,
+    /// Emitted changes still in sight of a limit (rule 13), oldest first.
+    pub changes: Vec<SizeChange>,
+    /// Alarms by declared name, then by whom they are about.
+    pub alarms: BTreeMap<String, BTreeMap<u64, AlarmMemory>>,
+    /// Samples by (metric, pane length).
+    pub windows: BTreeMap<(String, i64), Window>,
+    /// Aggregates as of their newest pane edge, by their text.
+    pub values: BTreeMap<String, Valued>,
+    /// When each counted event happened, oldest first, by declared name.
+    pub counts: BTreeMap<String, Vec<i64>>,
+    /// When each metric was last heard, for `missing` (rule 19).
+    pub heard: BTreeMap<String, i64>,
+    /// When each window and freeze opens and closes next, by name.
+    pub edges: BTreeMap<String, Edge>,
+    /// A pause.
+    pub pause: Option<Pause>,
+    /// The cloud cannot fill the group, in its own words.
+    pub degraded: Option<String>,
+    /// Since when servers have been on their way without a break; a removal waits for them at most `ready within`.
+    pub unsettled_since: Option<i64>,
+    /// The reasons of the newest written decision.
+    pub reasons: Vec<String>,
+    /// Decisions that were only counted since then.
+    pub unwritten: u64,
+    /// The newest change of the target.
+    pub last_change: Option<LastChange>,
+    /// What the newest command told executors to leave alone.
+    pub hold: Hold,
+    /// A rule that an open freeze excepts moved the target in a direction: executors may act in it until then.
+    pub lifted: Option<(Direction, i64)>,
+    /// Fingerprint of the newest command's specification.
+    pub spec_print: String,
+    /// When it wants to be looked at again. Kept here so that a restored state has the timers it had.
+    pub due: Option<i64>,
+}
+
+/// What a rule remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleMemory {
+    /// The trigger and action it remembers for; where they change, `for` and `stabilize` start again.
+    pub meaning: String,
+    /// Since when its condition has been true, or (`step`) each arm's bound has held, in the order of the arms.
+    pub since: Vec<Option<i64>>,
+    /// Since when its condition has been unknown after being true (rule 10).
+    pub unknown_since: Option<i64>,
+    /// Its cooldown.
+    pub cooldown: Option<Cooldown>,
+    /// Its wishes, each until the next one, oldest first (rule 12).
+    pub wishes: Vec<(i64, u32)>,
+    /// The next instant of its schedule.
+    pub next: Option<i64>,
+}
+
+/// A cooldown, running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cooldown {
+    /// It permits this instant again.
+    pub until_ms: i64,
+    /// After an addition it delays both directions, after a removal only removals.
+    pub after: Direction,
+}
+
+impl Cooldown {
+    /// Whether it delays a change in `direction` at `now_ms`.
+    #[must_use]
+    pub fn delays(&self, direction: Direction, now_ms: i64) -> bool {
+        now_ms < self.until_ms && (self.after == Direction::Add || direction == Direction::Remove)
+    }
+}
+
+/// An emitted change of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeChange {
+    /// When.
+    pub at_ms: i64,
+    /// Up or down.
+    pub direction: Direction,
+    /// By how many.
+    pub servers: u32,
+}
+
+/// What an alarm last said about somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmMemory {
+    /// Its state.
+    pub state: AlarmState,
+    /// The sender's time of that state.
+    pub at_ms: i64,
+    /// The log's time when it was last repeated.
+    pub heard_ms: i64,
+}
+
+/// An aggregate as of a pane edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Valued {
+    /// The edge.
+    pub edge_ms: i64,
+    /// The value.
+    pub value: crate::window::Value,
+    /// It was known at some time before (rule 9 asks what went from known to unknown).
+    pub was_known: bool,
+}
+
+/// A window's or freeze's state as of its newest edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Open, until then.
+    pub open_until: Option<i64>,
+    /// The next edge.
+    pub next: Option<i64>,
+}
+
+/// A pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Until then, else until resumed.
+    pub until_ms: Option<i64>,
+}
+
+impl Group {
+    /// A new group of no servers that has never decided anything.
+    #[must_use]
+    pub fn new(uid: GroupUid, file: &str) -> Self {
+        Self {
+            uid,
+            file: file.to_owned(),
+            target: 0,
+            generation: 0,
+            members: Members::default(),
+            rules: BTreeMap::new(),
+            cooldown: None,
+            changes: Vec::new(),
+            alarms: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            values: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            edges: BTreeMap::new(),
+            pause: None,
+            degraded: None,
+            unsettled_since: None,
+            reasons: Vec::new(),
+            unwritten: 0,
+            last_change: None,
+            hold: Hold::default(),
+            lifted: None,
+            spec_print: String::new(),
+            due: None,
+        }
+    }
+
+    /// Servers that should be there and do not take their part yet.
+    #[must_use]
+    pub fn building(&self) -> u32 {
+        self.target.saturating_sub(self.members.ready_count())
+    }
+
+    /// Whether a pause holds at `now_ms`.
+    #[must_use]
+    pub fn paused(&self, now_ms: i64) -> Option<&Pause> {
+        self.pause.as_ref().filter(|pause| pause.until_ms.is_none_or(|until| now_ms < until))
+    }
+
+    /// Wants to be looked at no later than `at_ms`.
+    pub fn wake_by(&mut self, at_ms: i64) {
+        self.due = Some(self.due.map_or(at_ms, |due| due.min(at_ms)));
+    }
+}

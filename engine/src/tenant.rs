@@ -1,0 +1,184 @@
+//! A tenant: who owns groups, and all that its groups share. Everything of a tenant lives in one partition.
+
+use crate::{
+    command::Spec,
+    event::Capability,
+    group::Group,
+    id::{GroupUid, Slot},
+    standing::{KillSwitch, Standing},
+    view::TenantRow,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use weir_grammar::policy::{self, Policy};
+
+/// Forces remembered a tenant, so that one sent again has no second effect.
+pub const FORCES_MAX: usize = 4_096;
+/// How long a force is remembered, milliseconds.
+pub const FORCES_KEPT_MS: i64 = 600_000;
+
+/// One tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Policy files by name.
+    pub files: BTreeMap<String, File>,
+    /// Groups by name, over all files.
+    pub groups: BTreeMap<String, Group>,
+    /// Most servers over all groups.
+    pub quota: Option<u32>,
+    /// Kill switches.
+    pub switches: Vec<KillSwitch>,
+    /// Forces of the last ten minutes by their ids: when, and at which offset.
+    pub forces: BTreeMap<String, (i64, u64)>,
+    /// Facts that fit nothing or came too late, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// The newest instant at which our own intake was unwell (rule 19).
+    pub intake_bad_ms: i64,
+    /// Whom a server's name belongs to; made anew from the members when a state is restored.
+    #[serde(skip)]
+    pub names: BTreeMap<String, (String, Slot)>,
+}
+
+/// A policy file in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Counts deploys that changed it, from 1.
+    pub version: u32,
+    /// Its text.
+    pub text: String,
+    /// The setup files' texts.
+    pub setup: BTreeMap<String, String>,
+    /// BLAKE3 over text and setup files, hexadecimal.
+    pub hash: String,
+    /// Capabilities by (group, rule) as they were first given.
+    pub capabilities: Vec<Capability>,
+}
+
+/// A file's program and what follows from it; made from the text, never stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// The checked program.
+    pub policy: Policy,
+    /// What the servers of each group are, with a fingerprint, in the order of the file.
+    pub specs: Vec<(Spec, String)>,
+}
+
+impl File {
+    /// BLAKE3 over text and setup files.
+    #[must_use]
+    pub fn hash_of(text: &str, setup: &BTreeMap<String, String>) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("weir policy 1");
+        for part in std::iter::once(text).chain(setup.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()])) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Checks and compiles a file.
+    ///
+    /// # Errors
+    /// What is wrong with it, a line each.
+    pub fn compile(name: &str, text: &str, setup: &BTreeMap<String, String>) -> Result<Compiled, String> {
+        let checked = weir_grammar::check(name, text);
+        let Some(policy) = checked.policy else {
+            let errors = checked.diagnostics.iter().filter(|found| found.severity == weir_grammar::Severity::Error);
+            let lines: Vec<String> = errors.map(|found| format!("error[{}]: {}", found.code, found.message)).collect();
+            return Err(lines.join("\n"));
+        };
+        let specs = policy.groups.iter().map(|group| spec(&policy, group, setup)).collect::<Result<_, _>>()?;
+        Ok(Compiled { policy, specs })
+    }
+}
+
+fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>) -> Result<(Spec, String), String> {
+    let launch = policy.launches.get(group.launch).cloned().unwrap_or_default();
+    let text = match &launch.setup {
+        None => None,
+        Some(name) => Some(setup.get(name).cloned().ok_or_else(|| {
+            format!("the setup file `{name}` of launch `{}` did not come with the deploy", launch.name)
+        })?),
+    };
+    let spec = Spec {
+        region: group.region.clone(),
+        launch,
+        setup: text,
+        ready_within_ms: group.ready_within.0,
+        drain_ms: group.drain.0,
+        remove: group.remove,
+        notify: group.notify.as_ref().map(|notify| (notify.url.clone(), notify.on.clone())),
+    };
+    let print = blake3::hash(&serde_json::to_vec(&spec).unwrap_or_default()).to_hex().to_string();
+    Ok((spec, print))
+}
+
+impl Tenant {
+    /// The standing that a decision of the group `name` sees.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            quota_left: self.quota.map(|quota| quota.saturating_sub(self.wanted())),
+            switches: self.switches.clone(),
+        }
+    }
+
+    /// Servers wanted over all groups.
+    #[must_use]
+    pub fn wanted(&self) -> u32 {
+        self.groups.values().map(|group| group.target).fold(0, u32::saturating_add)
+    }
+
+    /// Counts a fact that had no effect.
+    pub fn drop_fact(&mut self, reason: &str) {
+        *self.dropped.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Finds a server by any of the names a sender gave.
+    #[must_use]
+    pub fn find(&self, names: &[String]) -> Option<(String, Slot)> {
+        names.iter().find_map(|name| self.names.get(name).cloned())
+    }
+
+    /// Finds a group by its uid.
+    #[must_use]
+    pub fn by_uid(&self, uid: GroupUid) -> Option<&str> {
+        self.groups.iter().find(|(_, group)| group.uid == uid).map(|(name, _)| name.as_str())
+    }
+
+    /// Makes the index of server names anew.
+    pub fn index_names(&mut self) {
+        self.names.clear();
+        for (name, group) in &self.groups {
+            for (slot, member) in group.members.iter() {
+                for known in &member.names {
+                    self.names.insert(known.clone(), (name.clone(), slot));
+                }
+            }
+        }
+    }
+
+    /// Forgets forces that are too old to be sent again.
+    pub fn trim_forces(&mut self, t_ms: i64) {
+        self.forces.retain(|_, (at, _)| t_ms.saturating_sub(*at) < FORCES_KEPT_MS);
+    }
+
+    /// The row that people read.
+    #[must_use]
+    pub fn row(&self, t_ms: i64) -> TenantRow {
+        let words = |switch: &KillSwitch| {
+            let what = match (switch.adding, switch.removing) {
+                (true, true) => "adding and removing",
+                (true, false) => "adding",
+                _ => "removing",
+            };
+            let where_ = if switch.region.is_empty() { "everywhere" } else { switch.region.as_str() };
+            format!("{where_}: {what} off by {}: {}", switch.actor, switch.reason)
+        };
+        TenantRow {
+            quota: self.quota,
+            servers: self.wanted(),
+            dropped: self.dropped.clone(),
+            kill_switches: self.switches.iter().filter(|switch| switch.on(t_ms)).map(words).collect(),
+        }
+    }
+}
