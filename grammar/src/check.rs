@@ -46,7 +46,7 @@ fn read(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<Policy> {
     match parse(Rule::file, text, 0) {
         Ok(file) => {
             recover::report(&file, diagnostics);
-            Some(lower::policy(text, &file, diagnostics))
+            Some(lower::policy(&file, diagnostics))
         }
         Err(stop) => {
             diagnostics.push(Diagnostic::error(

@@ -4,6 +4,7 @@
 //! or groups at work; a text means the same on every machine at every time.
 
 pub mod codes;
+pub mod cost;
 pub mod diagnostic;
 pub mod limits;
 pub mod policy;
@@ -19,5 +20,6 @@ mod syntax;
 mod vocabulary;
 
 pub use check::{Checked, check};
+pub use cost::cost;
 pub use diagnostic::{Diagnostic, Severity};
 pub use render::{locate, render};

@@ -38,5 +38,7 @@ pub const STALE_MAX: Millis = Millis(7 * Millis::DAY.0);
 pub const TEST_SPAN_MAX: Millis = Millis(7 * Millis::DAY.0);
 /// Events one line of a test sends.
 pub const TEST_EVENTS_MAX: u32 = 10_000;
+/// What one evaluation of a group may cost, in the units of `cost`.
+pub const FUEL_MAX: u32 = 10_000;
 /// Errors reported in one run; the rest is counted.
 pub const ERRORS_MAX: usize = 100;

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::policy::Span;
 use crate::scan::{line_end, string_end};
 use crate::syntax::{Node, Rule, parse, span};
-use crate::vocabulary::{Block, describe, is_kept, is_reserved, keyword, nearest};
+use crate::vocabulary::{Block, END, describe, is_kept, is_reserved, keyword, nearest};
 
 /// Reports every bad line in the tree.
 pub(crate) fn report(file: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) {
@@ -135,8 +135,10 @@ fn unreadable(block: Block, node: &Node<'_>, strict: &str) -> Diagnostic {
             .help(format!("another name will do, such as `{shown}_1`"));
     }
     let mut expected: Vec<String> = stop.expected.iter().filter_map(|rule| describe(*rule)).collect();
+    // What may always follow comes last, or it would read as the first thing to try.
+    expected.sort_by_key(|text| text == END);
     expected.dedup();
-    let found = if shown.is_empty() { "the end of the line".to_owned() } else { format!("`{shown}`") };
+    let found = if shown.is_empty() { END.to_owned() } else { format!("`{shown}`") };
     if expected.is_empty() {
         return Diagnostic::error("E0103", place, format!("{found} does not fit here"));
     }

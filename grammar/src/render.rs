@@ -1,6 +1,7 @@
 //! Diagnostics for people and for programs: drawn as rustc draws them, or with lines and columns as data.
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Fix, Label, Severity};
+use crate::policy::Span;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -45,17 +46,38 @@ fn within(text: &str, start: u32, end: u32) -> Range<usize> {
 pub struct Located {
     /// The file, as it was named.
     pub file: String,
-    /// Where it stands.
+    /// Stable, from `codes`.
+    pub code: &'static str,
+    /// How grave.
+    pub severity: Severity,
+    /// One line.
+    pub message: String,
+    /// Where it stands: its first primary label.
     #[serde(flatten)]
     pub at: Place,
-    /// The finding; its spans are byte offsets.
-    #[serde(flatten)]
-    pub diagnostic: Diagnostic,
-    /// The place of each label, in order.
-    pub places: Vec<Place>,
+    /// All places.
+    pub labels: Vec<LocatedText>,
+    /// What it rests on.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+    /// The change that does it; `text` replaces the place.
+    pub fix: Option<LocatedText>,
 }
 
-/// A place by line and column, both from 1; a column counts characters.
+/// A place and what is said there, or what is to stand there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LocatedText {
+    /// Where.
+    #[serde(flatten)]
+    pub at: Place,
+    /// What.
+    pub text: String,
+    /// The place the finding is about, rather than one that explains it.
+    pub primary: bool,
+}
+
+/// A place by byte offset, and by line and column, both from 1; a column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// Byte offset of the first byte.
@@ -75,16 +97,23 @@ pub struct Place {
 /// Finds the lines and columns of a finding.
 #[must_use]
 pub fn locate(diagnostic: &Diagnostic, name: &str, text: &str) -> Located {
-    let place = |span: crate::policy::Span| {
+    let place = |span: Span| {
         let range = within(text, span.start, span.end);
         let ((line, column), (end_line, end_column)) = (position(text, range.start), position(text, range.end));
         Place { start: span.start, end: span.end, line, column, end_line, end_column }
     };
+    let label = |label: &Label| LocatedText { at: place(label.span), text: label.text.clone(), primary: label.primary };
+    let fix = |fix: &Fix| LocatedText { at: place(fix.span), text: fix.replacement.clone(), primary: true };
     Located {
         file: name.to_owned(),
+        code: diagnostic.code,
+        severity: diagnostic.severity,
+        message: diagnostic.message.clone(),
         at: place(diagnostic.span()),
-        places: diagnostic.labels.iter().map(|label| place(label.span)).collect(),
-        diagnostic: diagnostic.clone(),
+        labels: diagnostic.labels.iter().map(label).collect(),
+        notes: diagnostic.notes.clone(),
+        help: diagnostic.help.clone(),
+        fix: diagnostic.fix.as_ref().map(fix),
     }
 }
 

@@ -145,6 +145,9 @@ pub(crate) fn keyword(rule: Rule) -> Option<String> {
     format!("{rule:?}").strip_prefix("kw_").map(str::to_owned)
 }
 
+/// How a person calls it that a statement is over.
+pub(crate) const END: &str = "the end of the line";
+
 /// How a person calls what the grammar expects; nothing for what is always allowed.
 pub(crate) fn describe(rule: Rule) -> Option<String> {
     if let Some(word) = keyword(rule) {
@@ -152,7 +155,7 @@ pub(crate) fn describe(rule: Rule) -> Option<String> {
     }
     let text = match rule {
         Rule::comment | Rule::doc | Rule::file_stmt => return None,
-        Rule::EOI => "the end of the line",
+        Rule::EOI => END,
         Rule::lbrace => "`{`",
         Rule::rbrace => "`}`",
         Rule::lparen => "`(`",

@@ -40,9 +40,5 @@ fn the_example_means_what_it_says() {
     assert!(matches!(change.amount, Amount::Share(share) if share.0 == 25_000));
     assert_eq!((change.least, change.most), (None, Some(2)));
     assert_eq!(rule("quiet").meaning, "when avg ( cpu.usage over 15m ) < 30% for 10m remove 1");
-    assert_eq!(policy.tests.len(), 2);
-    assert_eq!(
-        policy.tests[1].series[0].pieces,
-        [(Some(Quantity(20_000_000)), Millis::minutes(18)), (None, Millis::minutes(30))]
-    );
+    assert!(policy.tests.iter().all(|test| test.group == 0 && !test.expects.is_empty()));
 }

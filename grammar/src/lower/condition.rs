@@ -32,8 +32,8 @@ pub(super) fn condition(scope: &mut Scope<'_>, node: &Node<'_>, hold: Option<&No
         && !is_mixed(node)
     {
         let fixed = format!("({})", node.text);
-        let error =
-            Diagnostic::error("E0108", clause.span(), "does `for` belong to all of the condition or to its last part?");
+        let error = Diagnostic::error("E0108", clause.span(), "`for` after more than one test, without parentheses")
+            .here("for all of them, or for the last?");
         scope.report(
             error
                 .also(node.span(), "this is more than one test")

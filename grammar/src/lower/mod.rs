@@ -15,15 +15,16 @@ mod scope;
 mod test;
 mod value;
 
+use crate::cost::cost;
 use crate::diagnostic::Diagnostic;
-use crate::limits::GROUPS_MAX;
+use crate::limits::{FUEL_MAX, GROUPS_MAX};
 use crate::policy::Policy;
 use crate::syntax::{Node, Rule};
 use scope::Scope;
 
 /// Lowers a file. What comes back is only a program if no error was added to `diagnostics`.
-pub(crate) fn policy(text: &str, file: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Policy {
-    let mut scope = Scope::new(text, file);
+pub(crate) fn policy(file: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Policy {
+    let mut scope = Scope::new(file);
     let body = scope::Body::of(file);
     let edition = items::edition(&mut scope, &body);
     // Declarations first: a file may use a name above the line that declares it.
@@ -35,10 +36,24 @@ pub(crate) fn policy(text: &str, file: &Node<'_>, diagnostics: &mut Vec<Diagnost
     scope.groups = group::names(&mut scope, &body);
     let groups: Vec<_> =
         body.all(Rule::group_block).filter_map(|(doc, node)| group::group(&mut scope, doc, node)).collect();
+    for group in &groups {
+        let fuel = cost(&scope.metrics, group);
+        if fuel > FUEL_MAX {
+            let message = format!("the group `{}` costs {fuel} fuel an evaluation, more than {FUEL_MAX}", group.name);
+            let error = Diagnostic::error("E0310", group.span, message);
+            scope.diagnostics.push(error.help("use fewer tests, fewer different look-backs, or split the group"));
+        }
+    }
     if let Some((_, node)) = body.all(Rule::group_block).nth(GROUPS_MAX) {
         scope.over(node.head().span(), format!("more than {GROUPS_MAX} groups in a file"));
     }
+    scope.unique("test", body.all(Rule::test_block).filter_map(|(_, node)| node.head().one(Rule::string)));
     let tests: Vec<_> = body.all(Rule::test_block).filter_map(|(_, node)| test::test(&mut scope, node)).collect();
+    let lost = groups.len() < scope.groups.len() || tests.len() < body.all(Rule::test_block).count();
+    debug_assert!(
+        !lost || body.torn || !diagnostics.is_empty() || !scope.diagnostics.is_empty(),
+        "what is lost is reported"
+    );
     diagnostics.append(&mut scope.diagnostics);
     Policy {
         edition,

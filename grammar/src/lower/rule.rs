@@ -55,29 +55,31 @@ pub(super) fn rule<'a>(
     let late_by = timer(scope, Rule::late_stmt, Length::up_to("`late by`", TIMER_MAX));
     let observe = body.single(scope, &[Rule::observe_stmt]).is_some();
     let forceable = body.single(scope, &[Rule::no_force_stmt]).is_none();
+    let act = acts.first().copied();
+    if let (Some(Some(Action::Set(size))), [node, ..], Some((min, max)), Some(capacity)) =
+        (act, &actions[..], bounds, capacity)
+        && !(min..=max).contains(&size)
+    {
+        let message = format!("`set {size}` is outside of {min}..{max}");
+        scope.report(Diagnostic::error("E0302", node.span(), message).also(capacity.span(), "the group's bounds"));
+    }
     if !one_each {
         return None;
     }
     let trigger = lowered.into_iter().next()??;
-    let action = acts.into_iter().next();
-    if let (Some(Some(action)), Some(node)) = (action, actions.first()) {
+    if let (Some(Some(action)), [node, ..]) = (act, &actions[..]) {
         goes_with(scope, &trigger, action, node);
-        if let (Action::Set(size), Some((min, max)), Some(capacity)) = (action, bounds, capacity)
-            && !(min..=max).contains(&size)
-        {
-            let message = format!("`set {size}` is outside of {min}..{max}");
-            scope.report(Diagnostic::error("E0302", node.span(), message).also(capacity.span(), "the group's bounds"));
-        }
     }
+    let action = match act {
+        None => None,
+        Some(lowered) => Some(lowered?),
+    };
     Some(Lowered {
         name: name.text.to_owned(),
         doc: doc.to_owned(),
         trigger,
         add_only: body.all(Rule::add_only).next().is_some(),
-        action: match action {
-            None => None,
-            Some(lowered) => Some(lowered?),
-        },
+        action,
         cooldown,
         stabilize,
         late_by: late_by.unwrap_or(LATE_BY),

@@ -39,8 +39,7 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub fn new(text: &'a str, file: &Node<'a>) -> Self {
-        debug_assert!(file.text.len() <= text.len(), "the tree is of this text");
+    pub fn new(file: &Node<'a>) -> Self {
         let mut torn = BTreeSet::new();
         file.walk(&mut |node| {
             if node.rule == Rule::bad_line {

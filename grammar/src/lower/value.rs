@@ -167,14 +167,14 @@ impl Scope<'_> {
         };
         let Length { what, least, most } = bounds;
         if length > most {
-            self.over(node.span(), format!("{what} of {length} is longer than {most}"));
+            self.over(node.span(), format!("{what} of {} is longer than {most}", node.text));
             return None;
         }
         if length < least {
             let message = if least.0 == 1 {
-                format!("{what} of {length} is no time at all")
+                format!("{what} of {} is no time at all", node.text)
             } else {
-                format!("{what} of {length} is shorter than {least}")
+                format!("{what} of {} is shorter than {least}", node.text)
             };
             self.report(Diagnostic::error("E0314", node.span(), message));
             return None;
