@@ -99,8 +99,8 @@ fn account(cloud: &Cloud) -> Result<(), String> {
         CloudKind::Simulated if cloud.auth_url.is_some() || cloud.credentials_file.is_some() => {
             wrong("is simulated and needs neither `auth_url` nor `credentials_file`; take them out")
         }
-        CloudKind::Rackspace if cloud.build.is_some() || cloud.servers.is_some() => {
-            wrong("is a real one; `build` and `servers` are for simulated clouds")
+        CloudKind::Rackspace if cloud.simulated.is_some() => {
+            wrong("is a real one; take `[cloud.simulated]` out, or make it `kind = \"simulated\"`")
         }
         CloudKind::Rackspace if cloud.region.is_none() => wrong("needs a `region`"),
         CloudKind::Rackspace if cloud.credentials_file.is_none() => wrong("needs a `credentials_file`"),

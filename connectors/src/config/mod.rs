@@ -4,6 +4,7 @@
 //! names of the files that hold them. Every mistake is named with file and line, an unknown key with the nearest known
 //! one. What a running engine must know of it (quotas) enters by the log, as everything does.
 
+use crate::executor::simulated;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -121,12 +122,9 @@ pub struct Cloud {
     /// How many builds may be started, so that a cloud in trouble is not buried under new ones.
     #[serde(default = "default_launch_budget")]
     pub launch_budget: Budget,
-    /// Simulated: how long a build takes.
+    /// How a simulated one behaves.
     #[serde(default)]
-    pub build: Option<Length>,
-    /// Simulated: how many servers there is room for.
-    #[serde(default)]
-    pub servers: Option<u32>,
+    pub simulated: Option<simulated::Settings>,
 }
 
 /// A feed that is read.
@@ -276,8 +274,7 @@ impl Cloud {
             auth_url: None,
             credentials_file: None,
             launch_budget: default_launch_budget(),
-            build: None,
-            servers: None,
+            simulated: None,
         }
     }
 }

@@ -55,6 +55,15 @@ fn a_whole_file_is_read_with_paths_from_its_own_folder() {
 }
 
 #[test]
+fn a_simulated_cloud_has_its_behaviour_beside_it() {
+    let acme = "[[tenant]]\nname=\"acme\"\n[[cloud]]\ntenant=\"acme\"\nkind=\"simulated\"\n[cloud.simulated]\n";
+    let config = Config::read(&format!("{acme}quota = 6\nbuild_ms = [1, 2]"), Path::new("weir.toml")).unwrap();
+    let settings = config.cloud("acme", "LON").unwrap().simulated.clone().unwrap();
+    assert_eq!((settings.quota, settings.build_ms), (6, (1, 2)));
+    assert_eq!(wrong(&format!("{acme}qota = 6")), "weir.toml:7: unknown key `qota`, did you mean `quota`?");
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     assert_eq!(
         wrong("listen = \"127.0.0.1:1\"\nlissten = 1"),
