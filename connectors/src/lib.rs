@@ -2,9 +2,11 @@
 //!
 //! Each folder is one port, each file one system. No connector decides; no decision calls.
 
+pub mod api;
 pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod executor;
+mod nearest;
 pub mod secret;
 pub mod source;

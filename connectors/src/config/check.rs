@@ -1,6 +1,7 @@
 //! What a configuration must be beyond its shape: names that meet, settings that belong together, kinds that exist.
 
-use super::{Cloud, CloudKind, Config, Feed, System, Tenant, error::nearest};
+use super::{Cloud, CloudKind, Config, Feed, System, Tenant};
+use crate::nearest::nearest;
 use std::collections::BTreeSet;
 
 /// Fills what was left out and answers the first thing that is wrong.

@@ -1,5 +1,6 @@
 //! What is wrong with the configuration, said with the place and the way out.
 
+use crate::nearest::nearest;
 use std::path::Path;
 
 /// What is wrong with the configuration.
@@ -48,20 +49,4 @@ fn with_nearest(message: &str) -> String {
         Some(nearest) => format!("unknown key `{unknown}`, did you mean `{nearest}`?"),
         None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
     }
-}
-
-/// The name most like `name`, where any is like enough to be meant by it.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = fold(name);
-    let likeness = |known: &&str| (strsim::normalized_damerau_levenshtein(&folded, &fold(known)) * 1_000.0) as u32;
-    known
-        .map(|known| (likeness(&known), known))
-        .max_by_key(|(likeness, _)| *likeness)
-        .filter(|(l, _)| *l >= 600)
-        .map(|(_, known)| known)
-}
-
-/// `web-5xx`, `web_5xx` and `Web 5xx` are one name to whoever types them.
-fn fold(name: &str) -> String {
-    name.chars().map(|c| if matches!(c, '-' | ' ' | '.') { '_' } else { c.to_ascii_lowercase() }).collect()
 }
