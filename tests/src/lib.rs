@@ -1,3 +1,9 @@
-//! What the tests from outside share: peers that behave like the real ones, and bodies that behave like the worst ones.
+//! What the tests from outside share: promises asked of every log and store, peers that behave like the real ones, and
+//! bodies that behave like the worst ones.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+pub mod conformance;
+pub mod full;
 pub mod hostile_feeds;
+pub mod sample;

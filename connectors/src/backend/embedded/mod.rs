@@ -53,6 +53,9 @@ pub struct Settings {
     pub full_percent: u8,
     /// Memory for pages of the file, bytes.
     pub cache_bytes: usize,
+    /// From this size of the file on a commit also writes down which pages are free, at the price of a second sync:
+    /// without it a start after a crash reads the whole file.
+    pub large_bytes: u64,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             decisions_ms: 90 * DAY_MS,
             full_percent: 95,
             cache_bytes: 128 << 20,
+            large_bytes: 1 << 30,
         }
     }
 }
@@ -96,7 +100,7 @@ impl Embedded {
             }
             folder.create(|db| fill(db, wanted))?;
         }
-        let store = Arc::new(Store::open(folder, settings.cache_bytes)?);
+        let store = Arc::new(Store::open(folder, settings.cache_bytes, settings.large_bytes)?);
         let Header { format, log_id, partitions, seen } = store.read(Header::read)?;
         if format != FORMAT {
             return Err(folder::other_format(format));

@@ -13,9 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// From this size on a commit also writes down which pages are free, at the price of a second sync: without it a start
-/// after a crash reads the whole file.
-const LARGE_BYTES: u64 = 1 << 30;
 /// How long a reader waits for the file to be opened anew.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits between two looks.
@@ -53,14 +50,15 @@ broken!(redb::StorageError, redb::TableError, redb::TransactionError, redb::Comm
 pub(super) struct Store {
     folder: Folder,
     cache_bytes: usize,
+    large_bytes: u64,
     // `None` only where it could not be opened anew.
     db: RwLock<Option<Database>>,
 }
 
 impl Store {
-    pub(super) fn open(folder: Folder, cache_bytes: usize) -> Result<Self> {
+    pub(super) fn open(folder: Folder, cache_bytes: usize, large_bytes: u64) -> Result<Self> {
         let db = folder.open(cache_bytes)?;
-        Ok(Self { folder, cache_bytes, db: RwLock::new(Some(db)) })
+        Ok(Self { folder, cache_bytes, large_bytes, db: RwLock::new(Some(db)) })
     }
 
     pub(super) fn folder(&self) -> &Folder {
@@ -69,7 +67,7 @@ impl Store {
 
     /// Whether the file is so large that a repair would take long.
     pub(super) fn is_large(&self) -> bool {
-        fs::metadata(self.folder.store_path()).is_ok_and(|metadata| metadata.len() >= LARGE_BYTES)
+        fs::metadata(self.folder.store_path()).is_ok_and(|metadata| metadata.len() >= self.large_bytes)
     }
 
     pub(super) fn begin_write(&self) -> std::result::Result<WriteTransaction, Stop> {

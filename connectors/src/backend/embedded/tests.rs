@@ -2,7 +2,7 @@
 //! What only the embedded store has: its folder and its file. What every store promises is asked in `tests`.
 
 use super::*;
-use crate::backend::{Error, Log as _};
+use crate::backend::{Committed, Error, Log as _, Machine, Machines as _, Snapshot, Snapshots as _, Stepped};
 use std::{fs, os::unix::fs::PermissionsExt};
 use weir_engine::event::{Event, Fact, Tick, Version};
 
@@ -75,4 +75,25 @@ fn a_disk_counts_as_full_from_the_chosen_part_on() {
     let Err(Error::Full(why)) = log.append(0, &[tick(0)]) else { panic!("appended") };
     assert!(why.contains("no event is taken from 0 % on"), "{why}");
     assert_eq!(log.range(0).unwrap(), (0, 0));
+}
+
+#[test]
+fn a_damaged_snapshot_is_passed_over_for_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(folder.path(), Settings::default()).unwrap();
+    store.append(0, &[tick(0), tick(1), tick(2)]).unwrap();
+    let (owner, _) = store.take_over(Machine::Step, 0).unwrap();
+    let at = |next| Committed { next, ..Committed::default() };
+    store.commit_step(&owner, Stepped { committed: at(3), ..Stepped::default() }).unwrap();
+    let snapshot = |next| Snapshot { at: at(next), state: vec![u8::try_from(next).unwrap(); 1_500_000] };
+    for next in [1, 2, 3] {
+        store.save_snapshot(&owner, snapshot(next)).unwrap();
+    }
+    // One piece is another's, and one is gone.
+    store.write(0, |batch| Ok(drop(batch.tables.chunks.insert((0, 3, 1), [3; 500].as_slice())?))).unwrap();
+    store.write(0, |batch| Ok(drop(batch.tables.chunks.remove((0, 2, 0))?))).unwrap();
+    assert_eq!(store.snapshot(0, 9).unwrap(), Some(snapshot(1)));
+    // The machine comes by again and saves it whole.
+    store.save_snapshot(&owner, snapshot(3)).unwrap();
+    assert_eq!(store.snapshot(0, 9).unwrap(), Some(snapshot(3)));
 }

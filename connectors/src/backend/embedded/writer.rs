@@ -28,6 +28,8 @@ pub(super) const WAITING_MAX: usize = 1_024;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// How often the writer looks for what is too old to keep.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// How often it goes on while more of it is left.
+const TRIM_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a job sees: the tables, and what holds for the whole batch.
 pub(super) struct Batch<'t> {
@@ -120,15 +122,15 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the last sender is gone.
     pub(super) fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
-        let mut trimmed = Instant::now();
+        let (mut trimmed, mut pause) = (Instant::now(), TRIM_EVERY);
         loop {
-            match jobs.recv_timeout(TRIM_EVERY) {
+            match jobs.recv_timeout(pause) {
                 Ok(first) => self.write(collect(first, jobs)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if trimmed.elapsed() >= TRIM_EVERY {
-                self.trim();
+            if trimmed.elapsed() >= pause {
+                pause = if self.trim() { TRIM_AGAIN } else { TRIM_EVERY };
                 trimmed = Instant::now();
             }
         }
@@ -147,19 +149,20 @@ impl Writer {
         }
     }
 
-    // One small step at a time, so that appends never wait for long behind it.
-    fn trim(&mut self) {
+    // One small step at a time, so that appends never wait for long behind it. Answers whether there may be more.
+    fn trim(&mut self) -> bool {
         let (keep, now_ms) = (self.keep, self.clock.now_ms());
         let trimmed = match self.store.read_once(|read| trim::due(read, keep, now_ms)) {
-            Ok(false) => Ok(()),
-            Ok(true) => self.transact(|batch| trim::step(&mut batch.tables, keep, now_ms)),
+            Ok(false) => Ok(false),
+            Ok(true) => self.transact(|batch| trim::step(&mut batch.tables, keep, now_ms)).map(|()| true),
             // A reader may have met the error first; it waits for this.
-            Err(_) => self.store.reopen().map(drop),
+            Err(_) => self.store.reopen().map(|_| false),
         };
         // What cannot be trimmed now can be trimmed in a second: nothing is lost but room, and the room is watched.
-        if let Err(error) = trimmed {
+        trimmed.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot look after the store; trying again");
-        }
+            false
+        })
     }
 
     /// Runs `work` in one durable transaction. `Ok`: it is on the disk, or there was nothing to write.
@@ -167,7 +170,7 @@ impl Writer {
     where
         F: FnOnce(&mut Batch<'_>) -> std::result::Result<bool, Stop>,
     {
-        let (now_ms, full) = (self.clock.now_ms(), self.room.full().map(str::to_owned));
+        let (now_ms, full) = (self.clock.now_ms(), self.room.full());
         let (mut changes, mut number_of_batch) = (Vec::new(), None);
         let store = Arc::clone(&self.store);
         // A page that cannot be right can make redb panic. The batch is then lost, never the writer.
