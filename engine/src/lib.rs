@@ -7,39 +7,40 @@
 //! Two machines live here. [`step`](partition::Partition::step) turns the log into commands and decisions; `settle`
 //! and `plan` turn commands and observations of a cloud into calls. Neither calls anything.
 
-pub mod call;
-pub mod command;
-pub mod decision;
-mod depart;
-pub mod event;
-pub mod id;
-pub mod ledger;
-pub mod observation;
-pub mod outcome;
-pub mod plan;
-pub mod settle;
-pub mod sketch;
-pub mod time;
-pub mod view;
-pub mod window;
-
-pub use weir_grammar as grammar;
 pub mod aggregate;
 pub mod bounds;
+pub mod call;
+pub mod command;
 pub mod condition;
 pub mod control;
 pub mod decide;
+pub mod decision;
+mod depart;
 pub mod deploy;
 pub mod due;
 pub mod emit;
+pub mod event;
+pub mod explain;
 pub mod group;
 pub mod guard;
+pub mod id;
 pub mod intake;
+pub mod ledger;
 pub mod member;
+pub mod observation;
+pub mod outcome;
 pub mod partition;
+pub mod plan;
 pub mod rehearse;
 pub mod rows;
+pub mod settle;
+pub mod sketch;
 pub mod standing;
 pub mod tenant;
+pub mod time;
+pub mod view;
+pub mod window;
 pub mod wish;
 pub mod words;
+
+pub use weir_grammar as grammar;
