@@ -7,6 +7,7 @@ pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod executor;
+pub mod http;
 mod nearest;
 pub mod secret;
 pub mod source;

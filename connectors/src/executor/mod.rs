@@ -11,7 +11,7 @@ use weir_engine::{
 };
 use weir_grammar::policy::Balancer;
 
-pub mod nova;
+pub mod rackspace;
 pub mod simulated;
 
 pub use weir_engine::observation::{CloudError, CloudErrorKind, Member, Seen, SeenState};

@@ -101,7 +101,7 @@ impl Account<'_> {
             | Expected::Blocked { rule, .. } => Some(self.rule(*rule)),
             Expected::NoAction | Expected::Size(_) => None,
         };
-        let last = within().last();
+        let last = within().next_back();
         let state = last.and_then(|(offset, decision)| {
             let rule = decision.rules.iter().find(|rule| Some(rule.rule.as_str()) == about)?;
             let guard = rule.guard.clone().or_else(|| match &decision.outcome {
