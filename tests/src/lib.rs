@@ -6,4 +6,6 @@
 pub mod conformance;
 pub mod full;
 pub mod hostile_feeds;
+pub mod mimic;
+pub mod raw_server;
 pub mod sample;

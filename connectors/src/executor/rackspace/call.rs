@@ -85,7 +85,9 @@ pub(super) async fn exchange(call: &str, request: RequestBuilder, max: usize, no
 
 /// Reads an answer as JSON of this shape.
 pub(super) fn parse<T: DeserializeOwned>(call: &str, bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    // The whole of it: serde would pass over strange bytes in what it skips.
+    let text = std::str::from_utf8(bytes).map_err(|_| Failure::odd(call, "the answer is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|error| {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         match first {
             None => Failure::odd(call, "the answer is empty"),

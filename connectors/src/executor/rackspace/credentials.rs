@@ -101,3 +101,47 @@ impl Credentials {
         json!({ "auth": auth })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn read(text: &str) -> Result<Credentials, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lon.toml");
+        fs::write(&path, text).unwrap();
+        Credentials::read(&path)
+    }
+
+    #[test]
+    fn a_key_or_a_password_asks_for_a_token_in_its_own_way() {
+        let key = read("username = \"ops\"\napi_key = \"canary\"\ntenant = \"91111\"").unwrap();
+        let expected = json!({ "auth": {
+            "RAX-KSKEY:apiKeyCredentials": { "username": "ops", "apiKey": "canary" }, "tenantId": "91111",
+        } });
+        assert_eq!(key.request(), expected);
+        let password = read("username = \"ops\"\npassword = \"canary\"").unwrap();
+        let expected = json!({ "auth": { "passwordCredentials": { "username": "ops", "password": "canary" } } });
+        assert_eq!(password.request(), expected);
+        assert!(!format!("{key:?} {password:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_without_quoting_it() {
+        for text in [
+            "",
+            "username = \"ops\"",
+            "api_key = \"canary\"",
+            "username = \"ops\"\napi_key = \"canary\"\npassword = \"canary\"",
+            "username = \"ops\"\napi_key = \"canary\"\ntoken = \"canary\"",
+            "username = \"ops\"\napi_key = [\"canary\"]",
+            "username = \"ops\"\napi_key = canary",
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(matches!(error, Error::Unfit { .. }), "{text}");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+        assert!(matches!(Credentials::read(Path::new("/nowhere/lon.toml")), Err(Error::Unreadable { .. })));
+    }
+}

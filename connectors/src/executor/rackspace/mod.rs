@@ -99,7 +99,9 @@ impl Rackspace {
     ///
     /// # Errors
     /// The address is none, or the machine has no certificates of authorities.
-    pub fn new(settings: RackspaceSettings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub fn new(mut settings: RackspaceSettings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        // Pages of nothing would follow each other for ever.
+        settings.page_size = settings.page_size.max(1);
         let tokens_url = Url::parse(&format!("{}/tokens", settings.auth_url.trim_end_matches('/')))
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())

@@ -1,0 +1,116 @@
+//! Mimic, started for a test by `tests/services/mimic` and stopped after the last that uses it.
+//!
+//! Tests share one process and differ in the user they log in as: each user is a tenant of its own.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/mimic");
+
+static RUNNING: Mutex<Weak<Mimic>> = Mutex::new(Weak::new());
+
+/// A running Mimic. Its clock stands until [`Mimic::tick`].
+#[derive(Debug)]
+pub struct Mimic {
+    port: String,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Mimic {
+    /// The one that runs, or a new one.
+    ///
+    /// # Errors
+    /// The script could not start it; what it said is in the error.
+    pub fn shared() -> Result<Arc<Self>> {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mimic) = running.upgrade() {
+            return Ok(mimic);
+        }
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let url = script("up", &port)?.trim().to_owned();
+        let mimic = Arc::new(Self { port, url });
+        *running = Arc::downgrade(&mimic);
+        Ok(mimic)
+    }
+
+    /// Where tokens are had.
+    #[must_use]
+    pub fn auth_url(&self) -> String {
+        format!("{}/identity/v2.0", self.url)
+    }
+
+    /// Lets its clock run by so many seconds.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn tick(&self, seconds: u32) -> Result<()> {
+        let url = format!("{}/mimic/v1.1/tick", self.url);
+        post(&url, &json!({ "amount": seconds })).await.map(drop)
+    }
+
+    /// Makes creates of servers whose name matches `name` behave as Mimic's `behavior` says.
+    ///
+    /// # Errors
+    /// It does not answer, or knows no such behavior.
+    pub async fn behave(&self, user: &str, region: &str, name: &str, behavior: &str, with: Value) -> Result<()> {
+        let url = self.endpoint(user, "cloudServersBehavior", region).await?;
+        let behavior = json!({ "criteria": [{ "server_name": name }], "name": behavior, "parameters": with });
+        post(&format!("{url}/behaviors/creation"), &behavior).await.map(drop)
+    }
+
+    /// The id of an image, which Mimic draws anew for each user.
+    ///
+    /// # Errors
+    /// It does not answer, or has no such image.
+    pub async fn image_id(&self, user: &str, region: &str, name: &str) -> Result<String> {
+        let url = self.endpoint(user, "cloudServersOpenStack", region).await?;
+        let bytes = weir::http::client()?.get(format!("{url}/images")).send().await?.bytes().await?;
+        let answer: Value = serde_json::from_slice(&bytes)?;
+        let mut images = answer["images"].as_array().context("images")?.iter();
+        let image = images.find(|image| image["name"] == name).context("the image")?;
+        Ok(image["id"].as_str().context("its id")?.to_owned())
+    }
+
+    /// Where `service` is, in the catalog of `user`.
+    async fn endpoint(&self, user: &str, service: &str, region: &str) -> Result<String> {
+        let request = json!({ "auth": { "passwordCredentials": { "username": user, "password": "any" } } });
+        let answer = post(&format!("{}/tokens", self.auth_url()), &request).await?;
+        let catalog = answer["access"]["serviceCatalog"].as_array().context("a catalog")?;
+        let endpoints = catalog.iter().filter(|one| one["name"] == service);
+        let mut endpoints = endpoints.filter_map(|one| one["endpoints"].as_array()).flatten();
+        let ours = endpoints.find(|endpoint| endpoint["region"] == region).context("the region")?;
+        Ok(ours["publicURL"].as_str().context("its address")?.to_owned())
+    }
+}
+
+impl Drop for Mimic {
+    fn drop(&mut self) {
+        if let Err(error) = script("down", &self.port) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn script(what: &str, port: &str) -> Result<String> {
+    let command = format!("{SCRIPT} {what} {port}");
+    ensure!(Path::new(SCRIPT).exists(), "`{SCRIPT}` is not there");
+    let output = Command::new(SCRIPT).args([what, port]).output().with_context(|| command.clone())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{command}` failed; run it by hand. It said:\n{said}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+async fn post(url: &str, body: &Value) -> Result<Value> {
+    let response = weir::http::client()?.post(url).json(body).send().await?;
+    let status = response.status();
+    let bytes = response.bytes().await?;
+    ensure!(status.is_success(), "{url}: {status}: {}", String::from_utf8_lossy(&bytes));
+    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
