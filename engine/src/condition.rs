@@ -8,7 +8,9 @@ use crate::{
     words,
 };
 use weir_grammar::{
-    policy::{Alarm, AlarmState, AlarmTest, Comparison, Condition, CountTest, MissingTest, Op, Policy, Quorum},
+    policy::{
+        Alarm, AlarmState, AlarmTest, Comparison, Condition, CountTest, MissingTest, Op, Policy, Quorum, Rule, Trigger,
+    },
     quantity::Millis,
 };
 
@@ -222,6 +224,24 @@ pub fn asks_alarms(condition: &Condition) -> bool {
         Condition::Alarm(_) => true,
         Condition::Compare(_) | Condition::Count(_) | Condition::Missing(_) => false,
     }
+}
+
+/// The shortest silence of a metric that a group's rules act on, if any (rule 19).
+#[must_use]
+pub fn shortest_silence(rules: &[Rule], metric: usize) -> Option<Millis> {
+    fn of(condition: &Condition, metric: usize) -> Option<Millis> {
+        match condition {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().filter_map(|part| of(part, metric)).min(),
+            Condition::Not(part) => of(part, metric),
+            Condition::Missing(test) if test.metric == metric => Some(test.hold),
+            Condition::Missing(_) | Condition::Compare(_) | Condition::Alarm(_) | Condition::Count(_) => None,
+        }
+    }
+    let conditions = rules.iter().filter_map(|rule| match &rule.trigger {
+        Trigger::When { condition, .. } => Some(condition),
+        _ => None,
+    });
+    conditions.filter_map(|condition| of(condition, metric)).min()
 }
 
 /// The longest period of the metrics a rule's aggregates read; a second where it reads none.

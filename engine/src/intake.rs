@@ -5,7 +5,7 @@
 
 use crate::{
     aggregate::SHARED,
-    control, deploy,
+    condition, control, deploy,
     event::{About, Alarm, Event, Fact, Force, Happened, Heartbeat, Sample},
     group::AlarmMemory,
     id::Slot,
@@ -17,7 +17,7 @@ use crate::{
     words,
 };
 use std::{collections::BTreeMap, sync::Arc};
-use weir_grammar::policy::{AlarmState, Counted};
+use weir_grammar::policy::{AlarmState, Counted, Metric};
 
 /// A sample this far from `t`, milliseconds, is dropped (rule 1).
 pub const SAMPLE_SKEW_MS: i64 = 30_000;
@@ -145,9 +145,9 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
     let only = named.as_ref().map(|(group, _)| group.as_str()).or(sample.about.group.as_deref());
     let mut fits = false;
     for (name, compiled) in groups(step, tenant, None) {
-        let declared =
-            compiled.policy.metrics.iter().filter(|known| known.from == sample.metric || known.name == sample.metric);
-        for metric in declared {
+        let called = |known: &Metric| known.from == sample.metric || known.name == sample.metric;
+        let declared = compiled.policy.metrics.iter().enumerate().filter(|(_, known)| called(known));
+        for (index, metric) in declared {
             let key = match (&named, metric.shared) {
                 // A shared series is the tenant's; naming a group keeps it to that group.
                 (_, true) if sample.about.group.as_ref().is_none_or(|group| *group == name) => SHARED,
@@ -158,6 +158,10 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
             step.catch_up(tenant, &name);
             if let Some(edge_ms) = fill(step, tenant, &name, &metric.name, key, sample) {
                 step.wake_by(tenant, &name, edge_ms);
+            }
+            let plan = compiled.policy.groups.iter().find(|plan| plan.name == name);
+            if let Some(silence) = plan.and_then(|plan| condition::shortest_silence(&plan.rules, index)) {
+                step.wake_by(tenant, &name, t_ms.saturating_add(silence.0));
             }
         }
     }

@@ -175,6 +175,11 @@ impl<'a> Rehearsal<'a> {
             Moment::Throughout => None,
         });
         script.extend(looks.map(|offset| (offset, 2, Act::Look)));
+        let blocked = self.test.expects.iter().filter(|expect| matches!(expect.what, Expected::Blocked { .. }));
+        script.extend(blocked.filter_map(|expect| match expect.when {
+            Moment::At(offset) => Some((offset, 3, Act::Ask)),
+            Moment::After(_) | Moment::Throughout => None,
+        }));
         let ticks = (0..=end.0 / TICK.0).map(|tick| Millis(tick * TICK.0)).chain([end]);
         script.extend(ticks.map(|offset| (offset, 2, Act::Look)));
         script
@@ -183,9 +188,22 @@ impl<'a> Rehearsal<'a> {
     fn perform(&mut self, act: Act<'_>) {
         match act {
             Act::Look => self.tell(Fact::Tick(Tick {})),
+            Act::Ask => self.ask(),
             Act::Sample(series, value) => self.sample(series, value),
             Act::Input(input) => self.input(input),
         }
+    }
+
+    /// An `expect … blocked` at an instant with no evaluation of its own is answered as `why` would be.
+    fn ask(&mut self) {
+        let offset = Millis(self.now_ms.saturating_sub(self.test.start_ms));
+        if self.seen.iter().any(|(seen, _)| *seen == offset) {
+            return;
+        }
+        let judged = self.partition.peek(TENANT, &self.group, self.now_ms, "why");
+        // Nothing is done by asking: what it would change, a timer or a fact will.
+        let decision = judged.and_then(|judged| judged.decision).filter(|decision| decision.from == decision.to);
+        self.seen.extend(decision.map(|decision| (offset, decision)));
     }
 
     fn sample(&mut self, series: &Series, value: Quantity) {
@@ -362,6 +380,8 @@ enum Act<'a> {
     Sample(&'a Series, Quantity),
     Input(&'a Input),
     Look,
+    /// What a rule thinks, also where nothing made the group look.
+    Ask,
 }
 
 impl Partition {
