@@ -45,6 +45,8 @@ pub struct Rehearsed {
 pub struct Failure {
     /// The `expect` line, or the title where a change is named by none.
     pub span: Span,
+    /// When it went wrong, since the start.
+    pub offset: Millis,
     /// In words.
     pub words: String,
 }

@@ -19,11 +19,11 @@ pub(super) struct Account<'a> {
 /// The lines that were not met, and the changes that no line names.
 pub(super) fn unmet(account: &Account<'_>) -> Vec<Failure> {
     let lines = account.test.expects.iter().filter(|expect| !account.meets(expect));
-    let mut failures: Vec<Failure> =
-        lines.map(|expect| Failure { span: expect.span, words: account.instead(expect) }).collect();
+    let mut failures: Vec<Failure> = lines.map(|expect| account.instead(expect)).collect();
     let unnamed = account.changes().filter(|(offset, decision)| !account.is_named(*offset, decision));
     failures.extend(unnamed.map(|(offset, decision)| Failure {
         span: account.test.span,
+        offset,
         words: format!("no line expects what happened at {offset}: {}", told(decision)),
     }));
     failures
@@ -85,12 +85,13 @@ impl Account<'_> {
         lines.filter(|expect| falls(offset, expect.when)).any(|expect| self.matches(&expect.what, decision))
     }
 
-    /// What happened instead of what a line expects.
-    fn instead(&self, expect: &Expect) -> String {
+    /// What happened instead of what a line expects, and when.
+    fn instead(&self, expect: &Expect) -> Failure {
+        let fail = |offset, words| Failure { span: expect.span, offset, words };
         let within = || self.seen.iter().filter(|(offset, _)| falls(*offset, expect.when));
         let moved = within().find(|(_, decision)| decision.from != decision.to);
         if let Some((offset, decision)) = moved {
-            return format!("at {offset} this happened: {}", told(decision));
+            return fail(*offset, format!("at {offset} this happened: {}", told(decision)));
         }
         let about = match &expect.what {
             Expected::Adds(rule, _)
@@ -112,7 +113,11 @@ impl Account<'_> {
             Some(format!("nothing changed; at {offset} `{}`: {}{held}", rule.rule, rule.seen))
         });
         let size = self.size_at(expect.when);
-        state.unwrap_or_else(|| format!("nothing changed; the size is {size}"))
+        let when = match expect.when {
+            Moment::At(offset) => offset,
+            Moment::After(_) | Moment::Throughout => self.end,
+        };
+        fail(when, state.unwrap_or_else(|| format!("nothing changed; the size is {size}")))
     }
 }
 
