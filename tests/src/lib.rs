@@ -6,6 +6,7 @@
 pub mod conformance;
 pub mod full;
 pub mod hostile_feeds;
+pub mod house;
 pub mod mimic;
 pub mod raw_server;
 pub mod sample;

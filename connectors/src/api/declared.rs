@@ -7,8 +7,9 @@ use crate::{
     backend::{self, ViewKind},
     nearest::nearest,
 };
+use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -33,12 +34,22 @@ pub(super) struct Known {
     files: Vec<Arc<File>>,
     /// The files' groups.
     groups: Vec<String>,
+    /// Every name of every server in the groups' ledgers, as the executor last wrote them.
+    servers: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 struct File {
     row: PolicyRow,
     names: Vec<Name>,
+}
+
+/// What a row of the servers says of names; the rest is for people.
+#[derive(Deserialize)]
+struct Server {
+    server: Option<String>,
+    name: String,
+    addresses: Vec<String>,
 }
 
 /// A declaration.
@@ -73,7 +84,9 @@ impl Declared {
             return Ok(Arc::clone(known));
         }
         let rows = door.backend.views(ViewKind::Policies, tenant)?;
-        let known = Arc::new(Known::new(rows, before.as_ref().map(|(_, known)| known.as_ref())));
+        let mut known = Known::new(rows, before.as_ref().map(|(_, known)| known.as_ref()));
+        known.servers = server_names(door.backend.views(ViewKind::Servers, tenant)?);
+        let known = Arc::new(known);
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.insert(tenant.to_owned(), (Instant::now(), Arc::clone(&known)));
         Ok(known)
@@ -127,6 +140,10 @@ impl Known {
                 let (name, place) = (&first.name, &first.place);
                 Some(format!("it names no server and no group, and `{name}` ({place}) is not shared: nothing hears it"))
             }
+            None if about.server.iter().all(|server| !self.servers.contains(server)) => {
+                let said = about.server.iter().map(|server| format!("`{server}`")).collect::<Vec<_>>().join(" or ");
+                Some(format!("no group of tenant `{tenant}` has a server {said}"))
+            }
             _ => None,
         }
     }
@@ -151,6 +168,17 @@ impl Known {
     fn names(&self, kind: Kind) -> impl Iterator<Item = &Name> {
         self.files.iter().flat_map(|file| &file.names).filter(move |name| name.kind == kind)
     }
+}
+
+/// Ids, names and addresses: what a fact may call a server by.
+fn server_names(rows: Vec<(String, serde_json::Value)>) -> BTreeSet<String> {
+    let servers = rows.into_iter().flat_map(|(uid, row)| {
+        serde_json::from_value::<Vec<Server>>(row).unwrap_or_else(|error| {
+            tracing::error!(group = %uid, "a row of the servers cannot be read: {error}");
+            Vec::new()
+        })
+    });
+    servers.flat_map(|row| row.server.into_iter().chain([row.name]).chain(row.addresses)).collect()
 }
 
 impl Name {

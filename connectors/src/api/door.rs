@@ -22,6 +22,8 @@ use weir_engine::{event::Event, id::Position};
 const UNDER_WAY_MAX: usize = 1_024;
 /// Exports at one time; each holds a thread for as long as its reader takes.
 const EXPORTS_MAX: usize = 4;
+/// Of these, so many may wait for a position; else waiting reads could take all the threads that writes need.
+const WAITING_MAX: usize = 128;
 /// How long a read waits for the position it asks for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -40,6 +42,7 @@ pub struct Door {
     pub(super) exports: Arc<Semaphore>,
     pub(super) declared: Declared,
     under_way: Semaphore,
+    waiting: Semaphore,
     boot: u64,
     made: AtomicU64,
 }
@@ -118,6 +121,7 @@ impl Door {
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             declared: Declared::default(),
             under_way: Semaphore::new(UNDER_WAY_MAX),
+            waiting: Semaphore::new(WAITING_MAX),
             boot: u64::from_le_bytes(boot),
             made: AtomicU64::new(0),
         })
@@ -169,6 +173,10 @@ impl Door {
 
     /// Waits until the record at `position` is applied. Answers whether it is.
     pub(super) async fn applied(self: &Arc<Self>, position: Position, patience: Duration) -> Result<bool, Problem> {
+        let Ok(_permit) = self.waiting.try_acquire() else {
+            let detail = format!("too many requests wait for a position; ask again for `{position}`");
+            return Err(Problem::new(Reason::Busy, detail).retry_after(1));
+        };
         self.ask(move |door| Ok(door.backend.wait_stepped(position.partition, position.offset, patience))).await
     }
 

@@ -181,11 +181,10 @@ fn unheard(known: &Known, tenant: &str, fact: &Fact) -> Vec<String> {
             known.note(tenant, Kind::Event, &happened.kind, &happened.about).into_iter().collect()
         }
         Fact::Samples(samples) => {
-            // A thousand samples are of few metrics; each kind of question is asked once.
             let mut asked = BTreeSet::new();
-            let fresh = samples.iter().filter(|sample| {
-                asked.insert((&sample.metric, sample.about.server.is_empty(), sample.about.group.as_ref()))
-            });
+            let fresh = samples
+                .iter()
+                .filter(|sample| asked.insert((&sample.metric, &sample.about.server, sample.about.group.as_ref())));
             fresh.filter_map(|sample| known.note(tenant, Kind::Metric, &sample.metric, &sample.about)).collect()
         }
         _ => Vec::new(),

@@ -177,3 +177,21 @@ pub(super) async fn no_such_path(uri: Uri) -> Problem {
 pub(super) async fn no_such_method(method: Method) -> Problem {
     Problem::new(Reason::Method, format!("this path does not take `{method}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sender tries a 5xx again and gives up on a 4xx: what was not written, or perhaps was, must be a 5xx.
+    #[test]
+    fn what_the_store_could_not_take_is_to_be_sent_again() {
+        let answer = |error: backend::Error| {
+            let response = Problem::from(error).into_response();
+            (response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER))
+        };
+        assert_eq!(answer(backend::Error::Unclear(String::new())), (503, true));
+        assert_eq!(answer(backend::Error::Fenced { partition: 0 }), (503, true));
+        assert_eq!(answer(backend::Error::Full(String::new())), (507, true));
+        assert_eq!(answer(backend::Error::Failed(String::new())), (500, false));
+    }
+}
