@@ -15,6 +15,11 @@ use std::{
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Epoch milliseconds. It may stand still or step back, as machines' clocks do.
     fn now_ms(&self) -> i64;
+
+    /// How long the wall takes for `ms` of this clock, as far as it is known.
+    fn wall(&self, ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
 }
 
 /// The machine's clock.
@@ -46,21 +51,20 @@ impl ScaledClock {
     pub fn starting_at(origin_ms: i64, speed: u32) -> Self {
         Self { started: Instant::now(), origin_ms, speed }
     }
-
-    /// How long the wall takes for `ms` of this clock. Zero speed never gets there.
-    #[must_use]
-    pub fn wall(&self, ms: u64) -> Duration {
-        if self.speed == 0 {
-            return Duration::MAX;
-        }
-        Duration::from_micros(ms.saturating_mul(1_000) / u64::from(self.speed))
-    }
 }
 
 impl Clock for ScaledClock {
     fn now_ms(&self) -> i64 {
         // Scaled before it is cut to milliseconds, else a fast clock would jump by `speed` at a time.
         self.origin_ms.saturating_add(millis(self.started.elapsed().saturating_mul(self.speed)))
+    }
+
+    /// Zero speed never gets there.
+    fn wall(&self, ms: u64) -> Duration {
+        if self.speed == 0 {
+            return Duration::MAX;
+        }
+        Duration::from_micros(ms.saturating_mul(1_000) / u64::from(self.speed))
     }
 }
 

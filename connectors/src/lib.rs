@@ -10,5 +10,7 @@ pub mod config;
 pub mod executor;
 pub mod http;
 mod nearest;
+pub mod replay;
 pub mod secret;
 pub mod source;
+pub mod worker;

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::backend::{Committed, Error, Log as _, Machine, Machines as _, Snapshot, Snapshots as _, Stepped};
+use redb::ReadableTable as _;
 use std::{fs, os::unix::fs::PermissionsExt};
 use weir_engine::event::{Event, Fact, Tick, Version};
 
@@ -90,10 +91,30 @@ fn a_damaged_snapshot_is_passed_over_for_the_one_before() {
         store.save_snapshot(&owner, snapshot(next)).unwrap();
     }
     // One piece is another's, and one is gone.
-    store.write(0, |batch| Ok(drop(batch.tables.chunks.insert((0, 3, 1), [3; 500].as_slice())?))).unwrap();
-    store.write(0, |batch| Ok(drop(batch.tables.chunks.remove((0, 2, 0))?))).unwrap();
+    let damage = |batch: &mut Batch<'_>| {
+        batch.tables.chunks.insert((0, 3, 1), [3; 500].as_slice())?;
+        batch.tables.chunks.remove((0, 2, 0))?;
+        Ok(())
+    };
+    store.write(0, damage).unwrap();
     assert_eq!(store.snapshot(0, 9).unwrap(), Some(snapshot(1)));
     // The machine comes by again and saves it whole.
     store.save_snapshot(&owner, snapshot(3)).unwrap();
     assert_eq!(store.snapshot(0, 9).unwrap(), Some(snapshot(3)));
+}
+
+impl Embedded {
+    /// Writes a line that no event of ours is, for tests of who reads the log.
+    pub(crate) fn append_line(&self, partition: u32, line: &[u8]) -> u64 {
+        let line = line.to_vec();
+        self.write(line.len(), move |batch| {
+            let (next, appended_ms, mark) =
+                batch.tables.ends.get(partition)?.map(|row| row.value()).unwrap_or_default();
+            batch.tables.events.insert((partition, next), (appended_ms, line.as_slice()))?;
+            batch.tables.ends.insert(partition, (next + 1, appended_ms, mark))?;
+            batch.changes.push((partition, signals::Change::Next(next + 1)));
+            Ok(next)
+        })
+        .unwrap()
+    }
 }

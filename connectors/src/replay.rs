@@ -1,0 +1,110 @@
+//! The state of a partition at any kept record, by the newest snapshot before it and the records since, run through the
+//! engine with nobody listening. Recovery does it after a take-over; `why` and export do it for a moment in the past.
+
+use crate::{
+    backend::{self, Backend},
+    worker::Engine,
+};
+use weir_engine::{
+    event::{Event, Record},
+    id::Position,
+    partition::Partition,
+};
+
+/// Records read at one time.
+const PAGE: usize = 1_024;
+
+/// Why there is no state.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The log or store said so.
+    #[error(transparent)]
+    Backend(#[from] backend::Error),
+    /// A record cannot be applied; nothing after it can be either.
+    #[error("record `{at}` cannot be applied: {reason}")]
+    Halted {
+        /// Which.
+        at: Position,
+        /// In words.
+        reason: String,
+    },
+}
+
+impl From<Error> for backend::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Backend(error) => error,
+            halted @ Error::Halted { .. } => Self::Damaged(halted.to_string()),
+        }
+    }
+}
+
+/// The state of `partition` after all records before the offset `until`.
+///
+/// # Errors
+/// [`backend::Error::OutOfRange`] where what it takes is no longer kept, or `until` is past the end.
+pub fn state_at(backend: &dyn Backend, partition: u32, until: u64) -> Result<Partition, Error> {
+    Ok(recover::<Partition>(backend, partition, until, &|| false)?.state)
+}
+
+/// A state, and where its replay began.
+pub(crate) struct Recovered<E> {
+    pub(crate) state: E,
+    /// The position of the snapshot; `None` where it was the first record.
+    pub(crate) snapshot: Option<u64>,
+}
+
+/// As [`state_at`], for any machine. Gives up between pages where `stop` says so; the state then is of an earlier record.
+pub(crate) fn recover<E: Engine>(
+    backend: &dyn Backend,
+    partition: u32,
+    until: u64,
+    stop: &dyn Fn() -> bool,
+) -> Result<Recovered<E>, Error> {
+    let Recovered { mut state, snapshot } = start::<E>(backend, partition, until)?;
+    while state.next() < until && !stop() {
+        let wanted = usize::try_from(until - state.next()).unwrap_or(PAGE).min(PAGE);
+        let lines = backend.read(partition, state.next(), wanted)?;
+        if lines.is_empty() {
+            let (asked, end) = (Position { partition, offset: until }, Position { partition, offset: state.next() });
+            let text = format!("there is no record before `{asked}` yet: the log ends at `{end}`");
+            return Err(backend::Error::OutOfRange(text).into());
+        }
+        for line in lines {
+            let at = Position { partition, offset: line.offset };
+            let record = record(&line).map_err(|reason| Error::Halted { at, reason })?;
+            // Muted: what comes out was committed when it was first decided.
+            state.step(&record).map_err(|reason| Error::Halted { at, reason })?;
+        }
+    }
+    Ok(Recovered { state, snapshot })
+}
+
+/// The newest state that is kept and readable, at or before `until`.
+fn start<E: Engine>(backend: &dyn Backend, partition: u32, until: u64) -> Result<Recovered<E>, Error> {
+    let mut at_most = Some(until);
+    while let Some(most) = at_most {
+        let Some(snapshot) = backend.snapshot(partition, most)? else { break };
+        let at = Position { partition, offset: snapshot.at.next };
+        match E::restore(&snapshot.state) {
+            Ok(state) if state.next() == at.offset && state.digest() == snapshot.at.digest => {
+                return Ok(Recovered { state, snapshot: Some(at.offset) });
+            }
+            Ok(_) => tracing::warn!(%at, "a snapshot holds the state of another position; using the one before"),
+            Err(reason) => tracing::warn!(%at, reason, "a snapshot cannot be read; using the one before"),
+        }
+        at_most = at.offset.checked_sub(1);
+    }
+    Ok(Recovered { state: E::new(&backend.log_id(), partition), snapshot: None })
+}
+
+/// A line as the engine takes it.
+///
+/// # Errors
+/// Where it is not an event that this build knows, in words.
+pub fn record(line: &backend::Line) -> Result<Record, String> {
+    let event = Event::from_line(&line.bytes).map_err(|error| {
+        format!("it is no event that this build knows ({error}); use the build that wrote it, or a newer one")
+    })?;
+    Ok(Record { offset: line.offset, appended_ms: line.appended_ms, event })
+}

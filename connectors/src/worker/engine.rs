@@ -1,0 +1,81 @@
+//! What the harness needs of a machine. There is one, [`Partition`]; tests put others in, which panic or disagree with
+//! themselves.
+
+use weir_engine::{
+    event::Record,
+    partition::{Effects, Partition},
+};
+
+/// A pure machine that a log drives.
+pub trait Engine: Sized + Send + 'static {
+    /// The state before the first record.
+    fn new(log_id: &str, partition: u32) -> Self;
+
+    /// The state that gave these bytes.
+    ///
+    /// # Errors
+    /// Where this build cannot read them, in words.
+    fn restore(bytes: &[u8]) -> Result<Self, String>;
+
+    /// The whole state as bytes.
+    fn snapshot(&self) -> Vec<u8>;
+
+    /// Applies the next record.
+    ///
+    /// # Errors
+    /// Where the partition must stop, in words; nothing of the record is applied then.
+    fn step(&mut self, record: &Record) -> Result<Effects, String>;
+
+    /// The next offset to apply.
+    fn next(&self) -> u64;
+
+    /// The log's time, epoch milliseconds.
+    fn t(&self) -> i64;
+
+    /// The instant of the earliest timer; at or before [`Engine::t`] where timers remain due.
+    fn next_timer(&self) -> Option<i64>;
+
+    /// The rolling digest of all commands.
+    fn digest(&self) -> String;
+
+    /// The meaning of the rules by which it decides.
+    fn semantics(&self) -> u32;
+}
+
+impl Engine for Partition {
+    fn new(log_id: &str, partition: u32) -> Self {
+        Self::new(log_id, partition)
+    }
+
+    fn restore(bytes: &[u8]) -> Result<Self, String> {
+        Self::restore(bytes).map_err(|damaged| damaged.to_string())
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.snapshot()
+    }
+
+    fn step(&mut self, record: &Record) -> Result<Effects, String> {
+        self.step(record).map_err(|halt| halt.to_string())
+    }
+
+    fn next(&self) -> u64 {
+        self.next()
+    }
+
+    fn t(&self) -> i64 {
+        self.t()
+    }
+
+    fn next_timer(&self) -> Option<i64> {
+        self.next_timer()
+    }
+
+    fn digest(&self) -> String {
+        self.digest()
+    }
+
+    fn semantics(&self) -> u32 {
+        self.semantics()
+    }
+}

@@ -1,0 +1,349 @@
+//! One ownership of a partition, from the take-over to its end.
+
+use super::{
+    Engine, Settings, Shared,
+    drive::End,
+    status::Halted,
+    ticks::{Idle, Ticks, sleep},
+};
+use crate::{
+    backend::{Backend, Committed, Error, Line, Machine, Ownership, Snapshot, Stepped, View, ViewKind},
+    replay::{self, Recovered},
+};
+use std::{
+    any::Any,
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+use weir_engine::{
+    event::{Fact, Record},
+    id::Position,
+    partition::Effects,
+    view::{Change, Row},
+};
+
+/// An ownership. All that is not committed goes with it.
+pub(super) struct Tenure<'a, E> {
+    backend: &'a dyn Backend,
+    owner: Ownership,
+    settings: &'a Settings,
+    shared: &'a Shared,
+    /// A record at which the engine has panicked: applied alone, so that those before it are committed first.
+    suspect: Option<u64>,
+    state: E,
+    /// What was committed last.
+    live: bool,
+    ticks: Ticks,
+    /// The newest snapshot: its position, and when it was saved.
+    saved: u64,
+    saved_ms: i64,
+    /// None is saved before: the last try failed.
+    save_from: Instant,
+}
+
+impl<'a, E: Engine> Tenure<'a, E> {
+    /// Takes over, recovers, and works until it ends.
+    pub(super) fn run(
+        backend: &'a dyn Backend,
+        partition: u32,
+        settings: &'a Settings,
+        shared: &'a Shared,
+        suspect: Option<u64>,
+    ) -> End {
+        match Self::begin(backend, partition, settings, shared, suspect) {
+            Ok(Some(mut tenure)) => match tenure.work() {
+                Ok(()) => tenure.finish(),
+                Err(halted @ End::Halted(_)) => {
+                    tenure.go_dark();
+                    halted
+                }
+                Err(end) => end,
+            },
+            Ok(None) => End::Stopped,
+            Err(end) => end,
+        }
+    }
+
+    /// `None` where it is to stop before it has recovered.
+    fn begin(
+        backend: &'a dyn Backend,
+        partition: u32,
+        settings: &'a Settings,
+        shared: &'a Shared,
+        suspect: Option<u64>,
+    ) -> Result<Option<Self>, End> {
+        let (owner, committed) = backend.take_over(Machine::Step, partition)?;
+        shared.update(|status| (status.epoch, status.next) = (owner.epoch, committed.next));
+        let recovered = catch_unwind(AssertUnwindSafe(|| {
+            replay::recover::<E>(backend, partition, committed.next, &|| shared.stopping())
+        }));
+        let recovered = recovered.map_err(|panic| End::Panicked(committed.next, words(&*panic)))??;
+        let Recovered { state, snapshot } = recovered;
+        if state.next() < committed.next {
+            return Ok(None);
+        }
+        check(&state, &committed, partition)?;
+        shared.update(|status| (status.t_ms, status.snapshot) = (state.t(), snapshot));
+        Ok(Some(Self {
+            backend,
+            owner,
+            settings,
+            shared,
+            suspect,
+            state,
+            live: false,
+            ticks: Ticks::new(owner.epoch),
+            saved: snapshot.unwrap_or(0),
+            saved_ms: settings.clock.now_ms(),
+            save_from: Instant::now(),
+        }))
+    }
+
+    /// Applies, commits, ticks and sleeps until it is to stop.
+    fn work(&mut self) -> Result<(), End> {
+        let mut drained_by = None;
+        loop {
+            let lines = self.read()?;
+            if !lines.is_empty() {
+                self.apply(&lines)?;
+                self.save_if_due()?;
+            }
+            if self.shared.stopping() {
+                let by = *drained_by.get_or_insert_with(|| Instant::now() + self.settings.drain);
+                if lines.is_empty() || Instant::now() >= by {
+                    return Ok(());
+                }
+            } else if lines.is_empty() {
+                self.idle()?;
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Vec<Line>, End> {
+        let next = self.state.next();
+        let most = match self.suspect {
+            Some(suspect) if suspect > next => usize::try_from(suspect - next).unwrap_or(usize::MAX),
+            Some(suspect) if suspect == next => 1,
+            _ => self.settings.batch,
+        };
+        Ok(self.backend.read(self.owner.partition, next, most.min(self.settings.batch))?)
+    }
+
+    /// Applies lines and commits what came out. Where one cannot be applied, those before it are committed.
+    fn apply(&mut self, lines: &[Line]) -> Result<(), End> {
+        let mut all = Effects::default();
+        let mut ticks = 0;
+        let from = self.state.next();
+        let mut halted = None;
+        for line in lines {
+            let at = Position { partition: self.owner.partition, offset: line.offset };
+            match replay::record(line).and_then(|record| self.step(&record).map(|effects| (record, effects))) {
+                Ok((record, Ok(effects))) => {
+                    ticks += u64::from(matches!(record.event.fact, Fact::Tick(_)));
+                    all.commands.extend(effects.commands);
+                    all.decisions.extend(effects.decisions);
+                    all.rows.extend(effects.rows);
+                }
+                // What it has in memory may be half a record, so nothing of it is committed.
+                Ok((_, Err(panic))) => return Err(End::Panicked(line.offset, panic)),
+                Err(reason) => {
+                    halted = Some(Halted { at, reason });
+                    break;
+                }
+            }
+        }
+        if self.state.next() > from {
+            self.commit(all, self.state.next() - from, ticks)?;
+        }
+        halted.map_or(Ok(()), |halted| Err(End::Halted(halted)))
+    }
+
+    /// One step. The inner error is a panic's words, the outer one the engine's reason to halt.
+    fn step(&mut self, record: &Record) -> Result<Result<Effects, String>, String> {
+        match catch_unwind(AssertUnwindSafe(|| self.state.step(record))) {
+            Ok(stepped) => stepped.map(Ok),
+            Err(panic) => Ok(Err(words(&*panic))),
+        }
+    }
+
+    fn commit(&mut self, effects: Effects, events: u64, ticks: u64) -> Result<(), End> {
+        let live = self.is_live();
+        let (commands, decisions) = (effects.commands.len() as u64, effects.decisions.len() as u64);
+        // Told after the commit, and only if somebody listens.
+        let told = self.settings.decisions.as_ref().filter(|told| told.receiver_count() > 0);
+        let news = told.map(|told| (told, effects.decisions.clone()));
+        let stepped = Stepped {
+            committed: self.committed(),
+            live,
+            commands: effects.commands,
+            decisions: effects.decisions,
+            views: views(effects.rows),
+        };
+        self.backend.commit_step(&self.owner, stepped)?;
+        if let Some((told, decisions)) = news {
+            for decision in decisions {
+                // Who listened may have gone since.
+                let _ = told.send(Arc::new(decision));
+            }
+        }
+        self.live = live;
+        let (next, t_ms) = (self.state.next(), self.state.t());
+        self.shared.update(|status| {
+            (status.next, status.t_ms, status.live) = (next, t_ms, live);
+            status.trouble = (!live).then(|| self.behind()).flatten();
+            status.events += events;
+            status.ticks += ticks;
+            status.commands += commands;
+            status.decisions += decisions;
+        });
+        Ok(())
+    }
+
+    fn committed(&self) -> Committed {
+        Committed { next: self.state.next(), semantics: self.state.semantics(), digest: self.state.digest() }
+    }
+
+    /// The log's time is the clock's, near enough to act on.
+    fn is_live(&self) -> bool {
+        let behind_ms = self.settings.clock.now_ms().saturating_sub(self.state.t());
+        behind_ms <= self.settings.live_ms && -behind_ms <= self.settings.ahead_ms
+    }
+
+    /// What a person must look at, where the clock is the reason for not being live.
+    fn behind(&self) -> Option<String> {
+        let ahead_ms = self.state.t().saturating_sub(self.settings.clock.now_ms());
+        (ahead_ms > self.settings.ahead_ms)
+            .then(|| format!("this machine's clock is {} s behind the log's time: set it right", ahead_ms / 1_000))
+    }
+
+    /// Nothing is in the log that is not applied.
+    fn idle(&mut self) -> Result<(), End> {
+        if !self.live && self.is_live() {
+            self.commit(Effects::default(), 0, 0)?;
+        }
+        let (partition, now_ms) = (self.owner.partition, self.settings.clock.now_ms());
+        match self.ticks.idle(&self.state, now_ms, self.settings) {
+            Idle::Tick => {
+                let tick = self.ticks.make(partition, now_ms);
+                // Whether or not it was written: a log that takes nothing now is no reason to give up what is owned.
+                if let Err(error) = self.backend.append(partition, &[tick]) {
+                    self.shared.update(|status| status.trouble = Some(format!("cannot write the time down: {error}")));
+                    self.backend.wait_for(partition, self.state.next(), self.settings.poll);
+                }
+            }
+            Idle::Sleep(ms) => {
+                self.backend.wait_for(partition, self.state.next(), sleep(ms, self.settings));
+            }
+        }
+        Ok(())
+    }
+
+    fn save_if_due(&mut self) -> Result<(), End> {
+        let records = self.state.next() - self.saved;
+        let old = self.settings.clock.now_ms().saturating_sub(self.saved_ms) >= self.settings.snapshot_ms;
+        if records == 0 || !(old || records >= self.settings.snapshot_records) || Instant::now() < self.save_from {
+            return Ok(());
+        }
+        match self.save() {
+            Err(error @ Error::Fenced { .. }) => Err(error.into()),
+            Err(error) => {
+                // The next start replays a little more, that is all.
+                self.save_from = Instant::now() + self.settings.retry_max;
+                self.shared.update(|status| status.trouble = Some(format!("cannot keep a snapshot: {error}")));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn save(&mut self) -> Result<(), Error> {
+        let snapshot = Snapshot { at: self.committed(), state: self.state.snapshot() };
+        self.backend.save_snapshot(&self.owner, snapshot)?;
+        (self.saved, self.saved_ms) = (self.state.next(), self.settings.clock.now_ms());
+        self.shared.update(|status| status.snapshot = Some(self.saved));
+        Ok(())
+    }
+
+    /// In order: a snapshot, so that the next start is quick, and nobody is live any more.
+    fn finish(&mut self) -> End {
+        let saved = if self.state.next() > self.saved { self.save() } else { Ok(()) };
+        self.go_dark();
+        if let Err(error) = saved {
+            tracing::warn!(%error, "stopped without a snapshot");
+        }
+        End::Stopped
+    }
+
+    /// Executors stop acting for this partition.
+    fn go_dark(&self) {
+        let partition = self.owner.partition;
+        let dark = self.backend.stepped(partition).and_then(|(committed, _)| {
+            self.backend.commit_step(&self.owner, Stepped { committed, live: false, ..Stepped::default() })
+        });
+        // Who has taken over has its own word on it, and a store that fails says nothing to anybody.
+        if let Err(error) = dark {
+            tracing::warn!(partition, %error, "cannot say that this owner is not live");
+        }
+        self.shared.update(|status| status.live = false);
+    }
+}
+
+/// A replay that ended elsewhere must not go on: executors have seen what was first decided.
+fn check(state: &impl Engine, committed: &Committed, partition: u32) -> Result<(), End> {
+    // Nothing was ever committed, so there is nothing to differ from.
+    if committed.next == 0 {
+        return Ok(());
+    }
+    let halt = |reason| {
+        let at = Position { partition, offset: committed.next };
+        Err(End::Halted(Halted { at, reason }))
+    };
+    if state.semantics() != committed.semantics {
+        return halt(format!(
+            "it was decided by semantics {} and this build replays by {}: use a build that has both",
+            committed.semantics,
+            state.semantics()
+        ));
+    }
+    if state.digest() != committed.digest {
+        return halt(format!(
+            "a replay up to here gives other commands (digest `{}`) than were given (`{}`): use the build that gave them, \
+             and report this",
+            state.digest(),
+            committed.digest
+        ));
+    }
+    Ok(())
+}
+
+/// Rows of the engine as the views keep them. Of a row that changed more than once, the last.
+fn views(rows: Vec<Row>) -> Vec<View> {
+    let view = |Row { tenant, name, change }| {
+        // Rows are plain data with text for keys, so they all have a form in JSON.
+        let (kind, row) = match change {
+            Change::Group(row) => (ViewKind::Groups, serde_json::to_value(row).ok()),
+            Change::GroupGone => (ViewKind::Groups, None),
+            Change::Policy(row) => (ViewKind::Policies, serde_json::to_value(row).ok()),
+            Change::Cursor(cursor) => (ViewKind::Cursors, serde_json::to_value(cursor).ok()),
+            Change::Tenant(row) => (ViewKind::Tenants, serde_json::to_value(row).ok()),
+        };
+        View { kind, tenant, name, row }
+    };
+    let mut seen = BTreeSet::new();
+    let mut views: Vec<View> = rows
+        .into_iter()
+        .rev()
+        .map(view)
+        .filter(|view| seen.insert((view.kind, view.tenant.clone(), view.name.clone())))
+        .collect();
+    views.reverse();
+    views
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it did not say why".into())
+}
