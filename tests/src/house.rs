@@ -102,10 +102,10 @@ impl House {
         let stop = Arc::new(AtomicBool::new(false));
         let engine = {
             let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
-            thread::spawn(move || run(&*store, &stop))
+            thread::spawn(move || run(&store, &stop))
         };
         let reader = Arc::clone(&store);
-        let state_at = move |_: &str, partition, offset| state_at(&*reader, partition, offset);
+        let state_at = move |_: &str, partition, offset| state_at(&reader, partition, offset);
         let hooks = Hooks { state_at: Some(Arc::new(state_at)), ..Hooks::default() };
         let backend: Arc<dyn Backend> = store.clone();
         let door = Arc::new(Door::new(config, keys, backend, Arc::new(WallClock), hooks)?);

@@ -3,6 +3,7 @@
 //! `main` builds one [`Door`] and serves it; the console and the command line are its clients. It authenticates, reads
 //! strictly, writes to the log, and answers 2xx only for what is in the log, synced. It never decides anything about a
 //! group, and never tells a tenant about another's.
+//!
 //! Paths, rights and statuses stand in `README.md` beside this file.
 
 use axum::{
