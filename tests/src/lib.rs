@@ -10,3 +10,4 @@ pub mod house;
 pub mod mimic;
 pub mod raw_server;
 pub mod sample;
+pub mod tree;
