@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 pub mod conformance;
+pub mod feed_server;
 pub mod full;
 pub mod hostile_feeds;
 pub mod house;
