@@ -1,8 +1,9 @@
 //! Executors: the only ones that call a cloud.
 //!
 //! [`Cloud`] is the port: one account in one region. Each cloud's file maps its own states to the few neutral ones of
-//! [`weir_engine::observation`], in one table; `settle` and `plan` see only those. A cloud is dumb on purpose: it does what one call says,
-//! reports what it saw, never retries, never decides.
+//! [`weir_engine::observation`], in one table; `settle` and `plan` see only those. A cloud is dumb on purpose: it does
+//! what one call says, reports what it saw, never retries, never decides. [`worker`] runs `settle` over them: one
+//! [`visit`] a look, through one [`lane`] a cloud.
 
 use std::{future::Future, pin::Pin};
 use weir_engine::{
@@ -11,10 +12,15 @@ use weir_engine::{
 };
 use weir_grammar::policy::Balancer;
 
+mod lane;
 pub mod rackspace;
 pub mod simulated;
+mod visit;
+pub mod worker;
 
+pub use lane::{Clouds, LaunchBudget};
 pub use weir_engine::observation::{CloudError, CloudErrorKind, Member, Seen, SeenState};
+pub use worker::{Executor, ExecutorHandle, ExecutorSettings};
 
 /// What a cloud answers, once it does.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;

@@ -57,7 +57,8 @@ impl Ledger {
     #[must_use]
     pub fn next_look_ms(&self, pace: Pace) -> i64 {
         if self.hinted || self.blind > 0 {
-            return self.look_after_ms;
+            // A feed may have ten words to say about one build; a quarter of the pace is often enough to listen.
+            return self.look_after_ms.max(self.looked_ms.saturating_add(pace.look_ms / 4));
         }
         let sweep_ms = pace.sweep_ms.max(1);
         let place_ms = i64::try_from(self.uid().0 >> 1).unwrap_or(0) % sweep_ms;

@@ -1,0 +1,230 @@
+//! A visit: one look at one group's cloud, and all that follows from it, in the only order that is safe.
+//!
+//! Look, settle, commit, call, answer, commit, tell the log, commit. [`worker`](super::worker) has one visit a group at a
+//! time, so every call is answered before the next look. Nothing is decided here.
+//!
+//! INVARIANT: no call is made that the committed ledger does not know.
+
+use super::{
+    CloudError, CloudErrorKind, ServerOrder,
+    lane::Lane,
+    worker::{Error, Lanes},
+};
+use crate::{
+    backend::{Log, Machines, Ownership, Settled, View, ViewKind},
+    clock::Clock,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::task::{JoinSet, spawn_blocking};
+use weir_engine::{
+    call::{Answer, Call},
+    event::{Event, Fact, Version},
+    ledger::Ledger,
+    observation::{Member, Observation},
+    settle::{answer, blind, settle},
+};
+use weir_grammar::policy::Balancer;
+
+/// Outcomes appended in one go.
+const APPEND_MAX: usize = 100;
+
+/// A ledger and what of it is committed.
+pub(super) struct Held {
+    pub(super) ledger: Ledger,
+    pub(super) committed: Vec<u8>,
+}
+
+/// What a visit needs.
+pub(super) struct Visit<B: ?Sized> {
+    pub(super) backend: Arc<B>,
+    pub(super) owner: Ownership,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
+    /// Visits a group. Answers its ledger, unless the group is over and forgotten.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be committed or the log not written. Then the ledger in hand is worth nothing: who goes on
+    /// reads the committed one.
+    pub(super) async fn run(self, mut held: Held) -> Result<Option<Held>, Error> {
+        let (tenant, region) = (held.ledger.newest().tenant.clone(), held.ledger.region().to_owned());
+        let lane = self.lanes.lane(&tenant, &region);
+        let look = match &lane {
+            Ok(lane) => look(lane, &held.ledger, &*self.clock).await,
+            Err(missing) => Err(missing.clone()),
+        };
+        let calls = match look {
+            Ok((look, at_ms)) => settle(&mut held.ledger, &look, at_ms),
+            Err(error) => {
+                blind(&mut held.ledger, &error, self.clock.now_ms());
+                Vec::new()
+            }
+        };
+        self.commit(&mut held).await?;
+        if let (Ok(lane), false) = (lane, calls.is_empty()) {
+            let answers = self.perform(lane, &held.ledger, calls).await?;
+            let now_ms = self.clock.now_ms();
+            for (call, said) in answers {
+                answer(&mut held.ledger, &call, &said, now_ms);
+            }
+            self.commit(&mut held).await?;
+        }
+        self.tell(&mut held, &tenant).await?;
+        if !held.ledger.is_over() {
+            return Ok(Some(held));
+        }
+        let uid = held.ledger.uid();
+        let gone = View { kind: ViewKind::Servers, tenant, name: uid.to_string(), row: None };
+        self.settled(Settled { ledgers: vec![(uid, None)], views: vec![gone] }).await?;
+        Ok(None)
+    }
+
+    /// Commits the ledger and its view, if it changed.
+    async fn commit(&self, held: &mut Held) -> Result<(), Error> {
+        let uid = held.ledger.uid();
+        let bytes = held.ledger.to_bytes().map_err(|why| Error::Damaged { uid, why })?;
+        if bytes == held.committed {
+            return Ok(());
+        }
+        let row = serde_json::to_value(held.ledger.rows()).map_err(|why| Error::Unshowable { uid, why })?;
+        let tenant = held.ledger.newest().tenant.clone();
+        let view = View { kind: ViewKind::Servers, tenant, name: uid.to_string(), row: Some(row) };
+        self.settled(Settled { ledgers: vec![(uid, Some(bytes.clone()))], views: vec![view] }).await?;
+        held.committed = bytes;
+        Ok(())
+    }
+
+    async fn settled(&self, settled: Settled) -> Result<(), Error> {
+        let (backend, owner) = (Arc::clone(&self.backend), self.owner);
+        Ok(spawn_blocking(move || backend.commit_settle(&owner, settled)).await??)
+    }
+
+    /// Performs calls: those of one balancer one after the other, since it takes one change at a time, all else at once
+    /// as far as the lane goes.
+    async fn perform(&self, lane: Arc<Lane>, ledger: &Ledger, calls: Vec<Call>) -> Result<Vec<(Call, Answer)>, Error> {
+        // Time has passed since the visit began: whether one may act is asked as late as it can be.
+        let (backend, partition) = (Arc::clone(&self.backend), self.owner.partition);
+        let (_, live) = spawn_blocking(move || backend.stepped(partition)).await??;
+        if !live {
+            let wait = CloudError {
+                kind: CloudErrorKind::Later { after_ms: 0 },
+                text: "the engine has not caught up with the log; nothing is done until it has".to_owned(),
+            };
+            return Ok(calls.into_iter().map(|call| (call, Answer::Failed(wait.clone()))).collect());
+        }
+        let mut chains: BTreeMap<Option<Balancer>, Vec<Call>> = BTreeMap::new();
+        for call in calls {
+            chains.entry(call.balancer().cloned()).or_default().push(call);
+        }
+        let alone = chains.remove(&None).unwrap_or_default().into_iter().map(|call| vec![call]);
+        let mut running = JoinSet::new();
+        for chain in alone.chain(chains.into_values()) {
+            let (lane, command) = (Arc::clone(&lane), ledger.newest());
+            let order = chain.iter().any(|call| matches!(call, Call::Create { .. }));
+            let spec = order.then(|| command.spec.clone());
+            let (uid, clock) = (ledger.uid(), Arc::clone(&self.clock));
+            running.spawn(async move {
+                let (mut answers, mut later) = (Vec::with_capacity(chain.len()), None);
+                for call in chain {
+                    let said = match (&later, &call, &spec) {
+                        (Some(error), _, _) => Answer::Failed(CloudError::clone(error)),
+                        (None, Call::Create { slot, name, zone }, Some(spec)) => {
+                            let (name, zone, spec) = (name.clone(), zone.clone(), spec.clone());
+                            create(&lane, ServerOrder { uid, slot: *slot, name, spec, zone }, clock.now_ms()).await
+                        }
+                        (None, call, _) => change(&lane, call).await,
+                    };
+                    if let Answer::Failed(error @ CloudError { kind: CloudErrorKind::Later { .. }, .. }) = &said {
+                        later = Some(error.clone());
+                    }
+                    answers.push((call, said));
+                }
+                answers
+            });
+        }
+        let mut answers = Vec::new();
+        while let Some(done) = running.join_next().await {
+            answers.extend(done?);
+        }
+        Ok(answers)
+    }
+
+    /// Tells the log what it has not heard yet.
+    async fn tell(&self, held: &mut Held, tenant: &str) -> Result<(), Error> {
+        let outbox = held.ledger.outbox();
+        for outcomes in outbox.chunks(APPEND_MAX) {
+            let time = self.clock.now_ms();
+            let event = |outcome: &weir_engine::outcome::Outcome| Event {
+                specversion: Version::V1,
+                id: format!("{}/{}", outcome.uid, outcome.seq),
+                source: "/executor".to_owned(),
+                time,
+                tenant: tenant.to_owned(),
+                fact: Fact::Outcome(outcome.clone()),
+            };
+            let events: Vec<Event> = outcomes.iter().map(event).collect();
+            let (backend, partition) = (Arc::clone(&self.backend), self.owner.partition);
+            spawn_blocking(move || backend.append(partition, &events)).await??;
+            held.ledger.appended(outcomes.last().map_or(0, |outcome| outcome.seq));
+        }
+        // Said twice it would be without effect; committed, it is not said twice.
+        self.commit(held).await
+    }
+}
+
+/// A complete look and when it began, or why there is none.
+async fn look(lane: &Arc<Lane>, ledger: &Ledger, clock: &dyn Clock) -> Result<(Observation, i64), CloudError> {
+    let list = async {
+        // Taken when it is this call's turn: two looks count as apart by what they saw, not by how long they queued.
+        let at_ms = clock.now_ms();
+        Ok((lane.cloud.list(ledger.uid()).await?, at_ms))
+    };
+    let (listed, at_ms) = lane.call("the list of servers", list).await?;
+    let mut asked = JoinSet::new();
+    for balancer in ledger.balancers() {
+        let lane = Arc::clone(lane);
+        asked.spawn(async move {
+            let members = lane.call("the list of members", lane.cloud.members(&balancer)).await;
+            (balancer, members)
+        });
+    }
+    let mut members: BTreeMap<Balancer, Result<Vec<Member>, CloudError>> = BTreeMap::new();
+    while let Some(said) = asked.join_next().await {
+        // Of a balancer that is left out nothing is known, which is what a panic in its client says.
+        members.extend(said);
+    }
+    Ok((Observation::new(listed, members), at_ms))
+}
+
+async fn create(lane: &Lane, order: ServerOrder, now_ms: i64) -> Answer {
+    if let Err(after_ms) = lane.launch(now_ms) {
+        let text = format!("the launch budget of region `{}` is spent for now", order.spec.region);
+        return Answer::Failed(CloudError { kind: CloudErrorKind::Later { after_ms }, text });
+    }
+    tracing::info!(server = order.name, uid = %order.uid, slot = %order.slot, "orders a server");
+    match lane.call("the order for a server", lane.cloud.create(&order)).await {
+        Ok(server) => Answer::Created { server },
+        Err(error) => Answer::Failed(error),
+    }
+}
+
+async fn change(lane: &Lane, call: &Call) -> Answer {
+    let cloud = &lane.cloud;
+    tracing::info!(?call, "changes a cloud");
+    let done = match call {
+        Call::Delete { server, .. } => lane.call("the deletion", cloud.delete(server)).await,
+        Call::Join { balancer, address, .. } => lane.call("joining", cloud.join(balancer, address)).await,
+        Call::Drain { balancer, address, .. } => lane.call("draining", cloud.drain(balancer, address)).await,
+        Call::Leave { balancer, address, .. } => lane.call("leaving", cloud.leave(balancer, address)).await,
+        Call::Create { slot, .. } => {
+            let text = format!("the order for slot {slot} came without what to make a server from");
+            Err(CloudError { kind: CloudErrorKind::Refused, text })
+        }
+    };
+    match done {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Failed(error),
+    }
+}
