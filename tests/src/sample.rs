@@ -8,6 +8,9 @@ use weir_engine::{
 };
 use weir_grammar::policy::{Launch, RemoveOrder};
 
+/// An instant, the year 2100, that no store finds too old to keep.
+pub const NEVER_OLD_MS: i64 = 4_102_444_800_000;
+
 /// A fact that no policy asks about, under an id of one's choice.
 #[must_use]
 pub fn event(id: impl Into<String>) -> Event {
@@ -38,7 +41,7 @@ pub fn command(uid: u64, generation: u64, cause: Position) -> Command {
         target: u32::try_from(generation).unwrap(),
         min: 0,
         max: 100,
-        decided: 1_764_000_000_000,
+        decided: NEVER_OLD_MS,
         cause,
         by: "test".into(),
         spec: spec(),

@@ -5,10 +5,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -18,23 +17,12 @@ use weir::backend::{
 };
 use weir_tests::{
     conformance::{crash, log::all, machines::up_to},
+    load::{Load, program},
     sample::events,
 };
 
-const LOAD: &str = env!("CARGO_BIN_EXE_weir-load");
-
 fn open(folder: &Path) -> Result<Embedded, Error> {
     Embedded::open(folder, Settings::default())
-}
-
-/// Starts a process that writes into `folder`, and waits until it has written something.
-fn loaded(folder: &Path, run: &str, said: &mut Vec<String>) -> (Child, BufReader<impl Read + use<>>) {
-    let mut child = Command::new(LOAD).arg("crash").arg(folder).arg(run).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    lines.read_line(&mut first).unwrap();
-    said.push(first.trim_end().to_owned());
-    (child, lines)
 }
 
 #[test]
@@ -52,20 +40,16 @@ fn a_killed_process_loses_nothing_of_a_large_store() {
 fn kill_it_often(size: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut said = Vec::new();
-    for run in 0..10_u64 {
-        let (mut child, mut lines) = loaded(folder.path(), &format!("{size}-{run}"), &mut said);
+    for run in 0..10_usize {
+        let mut load = Load::start("crash", folder.path(), &format!("{size}-{run}"));
         // From right after the start to long into it; the exact moment is chance, as it is in life.
-        thread::sleep(Duration::from_millis(run * run * 10));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let mut rest = String::new();
-        lines.read_to_string(&mut rest).unwrap();
-        // What follows the last newline was cut off.
-        said.extend(rest.rsplit_once('\n').map_or("", |(whole, _)| whole).lines().map(str::to_owned));
+        load.hear(run * run);
+        if run % 4 == 3 {
+            load.hear_of("saved");
+        }
+        thread::sleep(Duration::from_millis(u64::try_from(run).unwrap()));
+        said.extend(load.kill());
         crash::audit(&open(folder.path()).unwrap(), &said);
-    }
-    for what in ["appended", "stepped", "settled", "saved"] {
-        assert!(said.iter().any(|line| line.starts_with(what)), "the load never got to say `{what}`");
     }
 }
 
@@ -73,11 +57,9 @@ fn kill_it_often(size: &str) {
 #[test]
 fn a_folder_in_use_says_by_whom() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut child, _lines) = loaded(folder.path(), "0", &mut Vec::new());
-    let refused = open(folder.path());
-    let pid = child.id();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let load = Load::start("crash", folder.path(), "small");
+    let (refused, pid) = (open(folder.path()), load.pid());
+    load.kill();
     let Err(error @ Error::InUse { .. }) = refused else { panic!("opened twice: {refused:?}") };
     let text = format!("the data folder `{}` is in use by process {pid}", folder.path().display());
     assert_eq!(error.to_string(), text);
@@ -163,7 +145,7 @@ fn a_full_disk_loses_nothing_and_recovers() {
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
         .arg(&disk)
-        .arg(LOAD)
+        .arg(program())
         .output()
         .unwrap_or_else(|error| panic!("this test needs `unshare` (util-linux): {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

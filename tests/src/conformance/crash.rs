@@ -2,7 +2,7 @@
 //! answered; [`audit`] compares what was said with what a later process finds.
 
 use super::machines::at;
-use crate::sample::{command, decision, event};
+use crate::sample::{NEVER_OLD_MS, command, decision, event};
 use serde_json::json;
 use std::{thread, time::Duration};
 use weir::backend::{Backend, Committed, Machine, Settled, Snapshot, Stepped, View, ViewKind};
@@ -50,7 +50,7 @@ fn step(store: &dyn Backend, say: &(impl Fn(&str) + Sync)) {
             committed: committed.clone(),
             live: true,
             commands: (from..next).map(|offset| command(1, offset + 1, at(offset))).collect(),
-            decisions: (from..next).map(|offset| decision("web", at(offset), 0)).collect(),
+            decisions: (from..next).map(|offset| decision("web", at(offset), NEVER_OLD_MS)).collect(),
             views: vec![View { kind: ViewKind::Groups, tenant: "acme".into(), name: "web".into(), row }],
         };
         store.commit_step(&owner, stepped).unwrap();
