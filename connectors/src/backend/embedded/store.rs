@@ -53,12 +53,32 @@ pub(super) struct Store {
     large_bytes: u64,
     // `None` only where it could not be opened anew.
     db: RwLock<Option<Database>>,
+    /// How the next commits fail.
+    #[cfg(test)]
+    pub(super) faults: std::sync::Mutex<Vec<Fault>>,
+}
+
+/// How a commit fails: an error of the disk either way.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing of it is in the file.
+    Lost,
+    /// All of it is in the file.
+    AnswerLost,
 }
 
 impl Store {
     pub(super) fn open(folder: Folder, cache_bytes: usize, large_bytes: u64) -> Result<Self> {
         let db = folder.open(cache_bytes)?;
-        Ok(Self { folder, cache_bytes, large_bytes, db: RwLock::new(Some(db)) })
+        Ok(Self {
+            folder,
+            cache_bytes,
+            large_bytes,
+            db: RwLock::new(Some(db)),
+            #[cfg(test)]
+            faults: Default::default(),
+        })
     }
 
     pub(super) fn folder(&self) -> &Folder {
@@ -73,6 +93,18 @@ impl Store {
     pub(super) fn begin_write(&self) -> std::result::Result<WriteTransaction, Stop> {
         let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
         Ok(db.as_ref().ok_or(redb::StorageError::DatabaseClosed)?.begin_write()?)
+    }
+
+    /// Commits, durably.
+    pub(super) fn commit(&self, write: WriteTransaction) -> std::result::Result<(), Stop> {
+        #[cfg(test)]
+        if let Some(fault) = self.faults.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            if fault == Fault::AnswerLost {
+                write.commit()?;
+            }
+            return Err(redb::StorageError::Io(io::Error::other("a fault of the test's")).into());
+        }
+        Ok(write.commit()?)
     }
 
     /// Reads at one moment of the store. Read again where the file was opened anew under it.

@@ -103,6 +103,42 @@ fn a_damaged_snapshot_is_passed_over_for_the_one_before() {
     assert_eq!(store.snapshot(0, 9).unwrap(), Some(snapshot(3)));
 }
 
+/// The disk fails a commit. What is in the file then decides what is answered, and everything goes on.
+#[test]
+fn a_commit_that_fails_is_answered_by_what_is_in_the_file() {
+    use store::Fault::{AnswerLost, Lost};
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(folder.path(), Settings::default()).unwrap();
+    let fail = |fault| store.store.faults.lock().unwrap().push(fault);
+    let ids = || -> Vec<String> {
+        let lines = store.read(0, 0, 100).unwrap();
+        lines.iter().map(|line| Event::from_line(&line.bytes).unwrap().id).collect()
+    };
+    store.append(0, &[tick(0)]).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Somebody reads all the while and never hears of it.
+        let reader = scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                assert!(!ids().is_empty());
+            }
+        });
+        for _ in 0..5 {
+            fail(AnswerLost);
+            let next = ids().len() as u64;
+            assert_eq!(store.append(0, &[tick(1)]).unwrap(), next);
+            fail(Lost);
+            assert!(matches!(store.append(0, &[tick(2)]), Err(Error::Failed(_))));
+            assert_eq!(ids().len() as u64, next + 1);
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        reader.join().unwrap();
+    });
+    assert_eq!(ids(), ["0", "1", "1", "1", "1", "1"]);
+    // Waiters are told of what was found in the file, too.
+    assert!(store.wait_for(0, 5, std::time::Duration::ZERO) && !store.wait_for(0, 6, std::time::Duration::ZERO));
+}
+
 impl Embedded {
     /// Writes a line that no event of ours is, for tests of who reads the log.
     pub(crate) fn append_line(&self, partition: u32, line: &[u8]) -> u64 {

@@ -189,7 +189,7 @@ impl Writer {
             number_of_batch = Some(this);
             changes = std::mem::take(&mut batch.changes);
             drop(batch);
-            Ok(write.commit()?)
+            store.commit(write)
         }));
         let error = match outcome {
             Ok(Ok(())) => {
