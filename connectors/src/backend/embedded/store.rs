@@ -152,6 +152,9 @@ impl Store {
     pub(super) fn explain(&self, error: redb::Error) -> Error {
         match error {
             redb::Error::Corrupted(how) => self.folder.damaged(&how),
+            redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => {
+                self.folder.damaged("it is a file of redb's, but not one of ours")
+            }
             redb::Error::Io(error) if is_full(&error) => {
                 Error::Full(format!("the disk of `{}` is full", self.folder.path().display()))
             }

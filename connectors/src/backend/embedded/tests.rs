@@ -61,6 +61,14 @@ fn the_store_of_another_log_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_another_programs_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    redb::Database::create(folder.path().join("weir.redb")).unwrap().begin_write().unwrap().commit().unwrap();
+    let Err(Error::Damaged(why)) = Embedded::open(folder.path(), Settings::default()) else { panic!("opened") };
+    assert!(why.contains("not one of ours"), "{why}");
+}
+
+#[test]
 fn a_store_that_was_left_half_made_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("weir.redb.new"), b"cut off").unwrap();
