@@ -330,6 +330,40 @@ pub trait History: Send + Sync {
     fn views(&self, kind: ViewKind, tenant: &str) -> Result<Vec<(String, serde_json::Value)>>;
 }
 
+/// Writes what owners committed into a store that is not part of their transaction. One writer for each partition follows
+/// the log's outputs, so all of it comes later, in order, at least once, and now and then from two writers at once: each
+/// call writes rows under keys made of what it is given, so that the same again is the same rows.
+///
+/// A store of many installations keeps everything under the log's [`Log::log_id`]: marks, serials and orders start anew in
+/// a new log.
+pub trait HistoryWriter: Send + Sync {
+    /// Commands of a partition with their marks, for [`History::commands_since`].
+    ///
+    /// # Errors
+    /// The system's; some may have been written, and all are written again.
+    fn write_commands(&self, partition: u32, commands: &[(u64, Command)]) -> Result<()>;
+
+    /// Decisions with their serials; each says its own position.
+    ///
+    /// # Errors
+    /// As for `write_commands`.
+    fn write_decisions(&self, decisions: &[Kept]) -> Result<()>;
+
+    /// Changed rows of a partition's tenants, each with its order in time, which rises. INVARIANT: a row that was written
+    /// with a higher order stays, whoever writes it later with a lower one.
+    ///
+    /// # Errors
+    /// As for `write_commands`.
+    fn write_views(&self, partition: u32, views: &[(u64, View)]) -> Result<()>;
+}
+
+/// A store that stands behind a log without one. It cannot know who owns what: who asks [`Snapshots::save_snapshot`] of it
+/// has found the owner not fenced and the snapshot not newer than the position, and asks [`Snapshots::snapshot`] for
+/// nothing newer.
+pub trait Store: Snapshots + History + HistoryWriter {}
+
+impl<T: Snapshots + History + HistoryWriter> Store for T {}
+
 /// Everything at once, as one installation has it.
 pub trait Backend: Log + Machines + Snapshots + History {}
 
