@@ -37,6 +37,12 @@ pub fn hostile_feeds() -> Vec<Hostile> {
         ("a parameter entity", r#"<!DOCTYPE feed [<!ENTITY % p SYSTEM "http://127.0.0.1:9/p"> %p;]>"#),
         ("default attributes", r#"<!DOCTYPE feed [<!ATTLIST entry id CDATA "urn:forged">]>"#),
         ("a notation", r#"<!DOCTYPE feed [<!NOTATION n SYSTEM "n">]>"#),
+        ("a program as entity", r#"<!DOCTYPE feed [<!ENTITY xxe SYSTEM "expect://id">]>"#),
+        ("a conditional section", r#"<!DOCTYPE feed [<![INCLUDE[<!ENTITY xxe "x">]]>]>"#),
+        ("a doctype behind a comment", r#"<!-- feed --><!DOCTYPE feed [<!ENTITY xxe "x">]>"#),
+        ("a doctype behind a mark", "\u{feff}<!DOCTYPE feed>"),
+        ("an entity that names itself", r#"<!DOCTYPE feed [<!ENTITY xxe "&xxe;">]>"#),
+        ("an entity that hides its begin", r#"<!DOCTYPE feed [<!ENTITY % a "&#60;!ENTITY xxe 'x'>"> %a;]>"#),
     ] {
         add(
             name,
@@ -61,6 +67,18 @@ pub fn hostile_feeds() -> Vec<Hostile> {
         ("a control character by its number", "<entry><id>a&#x1b;b</id></entry>", "does not allow"),
         ("a character beyond Unicode", "<entry><id>&#x110000;</id></entry>", "not well-formed"),
         ("a half of a surrogate", "<entry><id>&#xD800;</id></entry>", "not well-formed"),
+        ("an entity without a name", "<entry><id>&;</id></entry>", "`&;`"),
+        ("a number without digits", "<entry><id>&#;</id></entry>", "not well-formed"),
+        ("a number that is none", "<entry><id>&#xZZ;</id></entry>", "not well-formed"),
+        ("a number below zero", "<entry><id>&#-1;</id></entry>", "not well-formed"),
+        ("a number beyond all", "<entry><id>&#99999999999999999999;</id></entry>", "not well-formed"),
+        ("a null by its number in an attribute", r#"<entry><category term="&#0;"/></entry>"#, "not well-formed"),
+        ("an entity without an end", "<entry><id>&amp</id></entry>", "not well-formed"),
+        ("an element without a name", "<entry><></></entry>", "not well-formed"),
+        ("an end without a name", "<entry></></entry>", "not well-formed"),
+        ("quotes that do not match", r#"<entry a="1'/>"#, "not well-formed"),
+        ("a conditional section outside a doctype", "<![IGNORE[x]]>", "not well-formed"),
+        ("an entity declared outside a doctype", r#"<!ENTITY a "b">"#, "not well-formed"),
         ("a dangling ampersand", "<entry><id>a & b</id></entry>", "not well-formed"),
         ("an element left open", "<entry><id>a</id>", "not well-formed"),
         ("an element closed twice", "<entry></entry></entry>", "not well-formed"),
@@ -93,6 +111,12 @@ pub fn hostile_feeds() -> Vec<Hostile> {
     add("deep nesting in content", XML, deep.as_bytes(), "64 elements inside one another");
     let attributes: String = (0..65).map(|n| format!(r#" a{n}="1""#)).collect();
     add("65 attributes", XML, format!("{OPEN}<entry{attributes}/></feed>").as_bytes(), "64 attributes");
+    let root = OPEN.replace('>', &format!("{attributes}>"));
+    add("65 attributes in the root", XML, format!("{root}</feed>").as_bytes(), "64 attributes");
+    let content = format!("{OPEN}<entry><content><x{attributes}/></content></entry></feed>");
+    add("65 attributes in content", XML, content.as_bytes(), "64 attributes");
+    let nested = format!("{OPEN}{}", many(r#"<entry xmlns:a="urn:a"><content>"#, 50_000));
+    add("entries inside entries", XML, nested.as_bytes(), "64 elements inside one another");
     let attributes: String = (0..100_000).map(|n| format!(r#" a{n}="1""#)).collect();
     add("100,000 attributes", XML, format!("{OPEN}<x{attributes}/></feed>").as_bytes(), "64 attributes");
     let spaces: String = (0..100_000).map(|n| format!(r#" xmlns:p{n}="urn:{n}""#)).collect();
@@ -171,6 +195,15 @@ pub fn hostile_feeds() -> Vec<Hostile> {
     add("UTF-16 without a mark", XML, &wide([b' ', 0], u16::to_le_bytes), "control character");
     add("Latin-1", XML, &[OPEN.as_bytes(), b"<title>caf\xe9</title></feed>"].concat(), "not UTF-8");
     add("an overlong encoding", XML, &[OPEN.as_bytes(), b"\xc0\xbcentry></feed>"].concat(), "not UTF-8");
+    add("a surrogate in UTF-8", XML, &[OPEN.as_bytes(), b"<title>\xed\xa0\x80</title></feed>"].concat(), "not UTF-8");
+    add(
+        "five bytes for one",
+        XML,
+        &[OPEN.as_bytes(), b"<title>\xf8\x88\x80\x80\x80</title></feed>"].concat(),
+        "not UTF-8",
+    );
+    add("half a character at the end", XML, &[OPEN.as_bytes(), b"</feed>\xe2\x82"].concat(), "not UTF-8");
+    add("UTF-32, little end first", XML, b"\xff\xfe\0\0<\0\0\0", "utf-16");
     add("a null byte", XML, &[OPEN.as_bytes(), b"\0</feed>"].concat(), "control character");
     add("an escape character", XML, &[OPEN.as_bytes(), b"<id>\x1b[2J</id></feed>"].concat(), "control character");
     add("compressed bytes", XML, b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xb3\xb1", "not UTF-8");
@@ -194,6 +227,22 @@ pub fn hostile_feeds() -> Vec<Hostile> {
         ("JSON: a comment", "{/* */}", "not a JSON feed"),
         ("JSON: a raw control character", "{\"entry\": {\"id\": \"a\u{1}\"}}", "control character"),
         ("JSON: half a surrogate", r#"{"entry": {"id": "\ud800"}}"#, "not a JSON feed"),
+        ("JSON: single quotes", "{'feed': {}}", "not a JSON feed"),
+        ("JSON: a key without quotes", "{feed: {}}", "not a JSON feed"),
+        ("JSON: an escape that is none", r#"{"entry": {"id": "\x41"}}"#, "not a JSON feed"),
+        ("JSON: a leading zero", r#"{"feed": {"n": 01}}"#, "not a JSON feed"),
+        ("JSON: infinity", r#"{"feed": {"n": Infinity}}"#, "not a JSON feed"),
+        ("JSON: a number without end", r#"{"feed": {"n": 1e}}"#, "not a JSON feed"),
+        ("JSON: an entry in a list in a list", r#"{"feed": {"entry": [[{"id": "a"}]]}}"#, "not a JSON feed"),
+        ("JSON: a feed that is a list", r#"{"feed": [{"entry": {"id": "a"}, "id": "b"}]}"#, "not a JSON feed"),
+        ("JSON: an entry that is a list", r#"{"entry": ["a", "2026-11-24T08:00:00Z", [], "b"]}"#, "not a JSON feed"),
+        ("JSON: a document that is a list", r#"[null, {"id": "a"}]"#, "not a JSON feed"),
+        ("JSON: a category that is a text", r#"{"entry": {"id": "a", "category": "b"}}"#, "not a JSON feed"),
+        ("JSON: a term that is a list", r#"{"entry": {"id": "a", "category": {"term": []}}}"#, "not a JSON feed"),
+        ("JSON: a time that is a number", r#"{"entry": {"id": "a", "updated": 1}}"#, "not a JSON feed"),
+        ("JSON: two contents", r#"{"entry": {"id": "a", "content": "b", "content": "c"}}"#, "duplicate field"),
+        ("JSON: a feed in an entry", r#"{"entry": {"feed": {}}, "feed": {}}"#, "or both"),
+        ("JSON: a record separator", "\u{1e}{\"feed\": {}}", "not a JSON feed"),
         ("JSON: not a number", r#"{"feed": NaN}"#, "not a JSON feed"),
         ("JSON by its type, XML by its looks", "<feed/>", "not a JSON feed"),
     ] {

@@ -19,10 +19,11 @@ pub(super) fn read(text: &str) -> Result<Page, Error> {
     if text.trim().is_empty() {
         return Err(Error::Empty);
     }
-    let root: Root = serde_json::from_str(text).map_err(|error| Error::Json(clip(&error.to_string())))?;
+    let Object(root): Object<Root> =
+        serde_json::from_str(text).map_err(|error| Error::Json(clip(&error.to_string())))?;
     let drafts = match (root.feed, root.entry) {
-        (Some(feed), None) => feed.entry.0,
-        (None, Some(entry)) => vec![entry],
+        (Some(Object(feed)), None) => feed.entry.0,
+        (None, Some(Object(entry))) => vec![entry],
         _ => return Err(Error::Json("it has neither `feed` nor `entry`, or both".to_owned())),
     };
     let mut page = Page::default();
@@ -51,21 +52,18 @@ fn entry(id: &str, draft: &Draft) -> Result<Entry, Error> {
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "a document with `feed` or `entry`")]
 struct Root {
-    feed: Option<Feed>,
-    entry: Option<Draft>,
+    feed: Option<Object<Feed>>,
+    entry: Option<Object<Draft>>,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "a feed")]
 struct Feed {
     #[serde(default)]
     entry: Many<Draft>,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an entry")]
 struct Draft {
     id: Option<String>,
     updated: Option<String>,
@@ -76,9 +74,31 @@ struct Draft {
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "a category")]
 struct Category {
     term: Option<String>,
+}
+
+/// An object and nothing else; a derived struct would also be read from a list of its fields.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 /// A list, or one thing instead of a list of one, or nothing as `""` or `null`.
@@ -107,7 +127,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ManyVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
         let mut all = Vec::new();
-        while let Some(one) = seq.next_element()? {
+        while let Some(Object(one)) = seq.next_element()? {
             if all.len() >= ENTRIES_MAX {
                 return Err(A::Error::custom(format_args!("more than {ENTRIES_MAX} in one list")));
             }

@@ -6,7 +6,8 @@
 //! ```text
 //! fetch   an address and a token        -> a body            window  what was read lately, and where to read from
 //! page    a body (xml, json)            -> entries           recall  what of it the log has
-//! entry   an entry (nova)               -> facts             poll    all of it, round after round
+//! entry   an entry (nova)               -> facts             seek    where to begin, and where we were
+//!                                                            poll    all of it, round after round
 //! ```
 //!
 //! A feed is ordered by a time that publishers may set, or by when a row was begun and not when it was seen, so an entry
@@ -16,10 +17,15 @@
 //!
 //! The first round of a feed acts on nothing: it takes what is there for the past, and begins at the newest entry.
 
-use crate::{backend, config};
+use crate::{
+    backend::{self, History, ViewKind},
+    config,
+};
 use std::{path::PathBuf, time::Duration};
+use weir_engine::event::Cursor;
 
 mod counts;
+mod delay;
 pub mod entry;
 mod fetch;
 mod json;
@@ -32,7 +38,7 @@ mod window;
 mod xml;
 
 pub use counts::Counts;
-pub use poll::{Poller, Round, Wanted};
+pub use poll::{Look, Poller, Round, Wanted};
 
 /// Each round reads again what is younger than this by our clock, milliseconds.
 pub const BEHIND_MS: i64 = 120_000;
@@ -74,6 +80,17 @@ impl Feed {
             limit: LIMIT,
             token_file: feed.token_file.clone(),
         })
+    }
+
+    /// How far the log has it, by the view that the engine keeps of cursors.
+    ///
+    /// # Errors
+    /// The store's, or [`backend::Error::Damaged`] where the row is no cursor.
+    pub fn cursor(&self, history: &dyn History) -> Result<Option<Cursor>, Error> {
+        let row = history.view(ViewKind::Cursors, &self.tenant, &self.name)?;
+        let cursor = row.map(serde_json::from_value).transpose();
+        cursor
+            .map_err(|error| backend::Error::Damaged(format!("the cursor of the feed `{}`: {error}", self.name)).into())
     }
 
     /// The source of its events: `/atom/NAME`.
@@ -125,7 +142,7 @@ pub enum Error {
     /// The pages lead back to one that was read already.
     #[error("the feed's pages run in a circle at the marker `{0}`")]
     Circle(String),
-    /// The log did not take it.
-    #[error("the log took nothing: {0}")]
+    /// The log did not take it, or cannot be read.
+    #[error("the log or store: {0}")]
     Log(#[from] backend::Error),
 }

@@ -6,6 +6,7 @@
 
 use super::{
     AHEAD_MS, BEHIND_MS, Counts, Error, Feed,
+    delay::back_off,
     entry::{Skip, facts},
     fetch::{Ask, Fetch},
     page::{Entry, Page},
@@ -18,7 +19,7 @@ use crate::{
     clock::Clock,
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use weir_engine::event::{Cursor, Event, Fact, Heartbeat, Notice, Version};
 
 /// Pages of a round. A feed that has more goes on in the next, which follows at once.
@@ -31,11 +32,12 @@ const RESUME_MS: i64 = 2 * BEHIND_MS;
 const RECALL_MS: i64 = 600_000;
 /// Heartbeats are this far apart, milliseconds.
 const BEAT_MS: i64 = 60_000;
-/// Failed rounds are tried again after the feed's own period, then twice that, and so on up to this.
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Whether some policy of the feed's tenant counts events of a type.
 pub type Wanted = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Told of every notice that went into the log, at once, so that somebody looks at the server. It must not block.
+pub type Look = Arc<dyn Fn(&Notice) + Send + Sync>;
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,8 +58,7 @@ pub struct Poller {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     wanted: Wanted,
-    /// Told at once of every notice that went into the log. What does not fit is left out: executors also look without.
-    hints: Option<mpsc::Sender<Notice>>,
+    look: Look,
     /// What the log has.
     cursor: Option<Cursor>,
     /// Where a feed without a cursor begins, until the log has it.
@@ -84,14 +85,14 @@ impl Poller {
         clock: Arc<dyn Clock>,
         cursor: Option<Cursor>,
         wanted: Wanted,
-        hints: Option<mpsc::Sender<Notice>>,
+        look: Look,
     ) -> Result<Self, Error> {
         Ok(Self {
             fetch: Fetch::new(feed)?,
             log,
             clock,
             wanted,
-            hints,
+            look,
             cursor,
             begins: None,
             window: None,
@@ -300,12 +301,7 @@ impl Poller {
         skips.into_iter().for_each(|skip| self.counts.skip(skip, 1));
         round.entries += new;
         round.facts += facts;
-        if let Some(hints) = &self.hints {
-            for notice in notices {
-                // A full queue means that the executor has enough to look at; its sweep finds the rest.
-                let _ = hints.try_send(notice);
-            }
-        }
+        notices.iter().for_each(|notice| (self.look)(notice));
         Ok(())
     }
 
@@ -372,38 +368,10 @@ fn in_order(entries: Vec<Entry>, place: &Place, now_ms: i64) -> Vec<(Entry, Seen
     dated.filter(|(_, seen)| seen.updated_ms <= now_ms.saturating_add(AHEAD_MS)).collect()
 }
 
-/// Without chance in it: pollers of different feeds are no crowd, and a test can say when the next try is.
-fn back_off(every: Duration, failures: u32, error: &Error) -> Duration {
-    let doubled = every.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)));
-    let own = doubled.min(BACK_OFF_MAX.max(every));
-    match error {
-        Error::Status { after: Some(after), .. } => own.max(*after),
-        _ => own,
-    }
-}
-
 /// The log's calls block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> backend::Result<T> + Send + 'static) -> backend::Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(backend::Error::Unclear(format!("a call to the log did not come back: {error}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-    use super::*;
-
-    #[test]
-    fn delays_double_up_to_a_bound_and_heed_the_server() {
-        let down = |after| Error::Status { status: 503, after };
-        let seconds = |every, failures, error: &Error| back_off(Duration::from_secs(every), failures, error).as_secs();
-        let delays: Vec<u64> = (1..8).map(|failures| seconds(5, failures, &down(None))).collect();
-        assert_eq!(delays, [5, 10, 20, 40, 60, 60, 60]);
-        assert_eq!(seconds(5, u32::MAX, &down(None)), 60);
-        assert_eq!(seconds(90, 9, &down(None)), 90, "never faster than the feed's own period");
-        assert_eq!(seconds(5, 1, &down(Some(Duration::from_secs(100)))), 100);
-        assert_eq!(seconds(5, 9, &down(Some(Duration::from_secs(1)))), 60);
     }
 }

@@ -95,6 +95,12 @@ impl Builder {
         within("elements inside one another", self.open.len() + 1, DEPTH_MAX)?;
         let attributes = attributes(tag, at)?;
         let name = tag.local_name().into_inner();
+        // The reader takes anything up to a blank for a name, even nothing.
+        if !name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+            || name.contains(['<', '&', '"', '\''])
+        {
+            return Err(ill(at, &format!("`{}` is no element's name", clip(name))));
+        }
         let place = match (self.open.last(), atom, name) {
             (None, ..) if self.done => return Err(ill(at, &"a second root element")),
             (None, true, "feed") => Place::Feed,
