@@ -12,8 +12,8 @@
 //!
 //! A feed is ordered by a time that publishers may set, or by when a row was begun and not when it was seen, so an entry
 //! can appear behind one that was read. Therefore each round reads two minutes again ([`BEHIND_MS`]) and drops what it
-//! knows; an entry that appears more than two minutes after its date may never be seen. Entries reach the log at least once and
-//! have one effect: they and the cursor are one append, and after a restart the log itself says what it has.
+//! knows; an entry that appears more than two minutes after its date may never be seen. Entries reach the log at least
+//! once and have one effect: they and the cursor are one append, and after a restart the log itself says what it has.
 //!
 //! The first round of a feed acts on nothing: it takes what is there for the past, and begins at the newest entry.
 
@@ -82,7 +82,8 @@ impl Feed {
         })
     }
 
-    /// How far the log has it, by the view that the engine keeps of cursors.
+    /// How far the log has it, by the view that the engine keeps of cursors. Ask once the engine has caught up with the
+    /// log: a cursor that it has not seen yet would make a feed look new, and a new feed begins at its newest entry.
     ///
     /// # Errors
     /// The store's, or [`backend::Error::Damaged`] where the row is no cursor.
