@@ -1,7 +1,7 @@
 //! Windows and freezes as levels: which are open at an instant, and the bounds that follow (rules 16 and 17).
 
 use crate::group::{Edge, Group};
-use weir_grammar::policy::{self, Blocks, Direction, Freeze, Recurrence};
+use weir_grammar::policy::{self, Blocks, Direction, Freeze, Window};
 
 /// The floor and ceiling that hold, and which window gave each where one did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,26 +16,23 @@ pub struct Bounds {
 
 /// Brings the edges of all windows and freezes up to `now_ms`. Cron is asked only when an edge has passed.
 pub fn refresh(group: &mut Group, policy: &policy::Group, now_ms: i64) {
-    let spans = policy.windows.iter().map(|window| (&window.name, &window.when));
-    for (name, when) in spans.chain(policy.freezes.iter().map(|freeze| (&freeze.name, &freeze.when))) {
-        let passed = match group.edges.get(name) {
-            Some(edge) => edge.next.is_some_and(|next| next <= now_ms),
-            None => true,
-        };
-        if passed {
-            group.edges.insert(name.clone(), edge_at(when, now_ms));
+    let spans = policy.windows.iter().map(|window| &window.when);
+    for (edge, when) in group.edges.iter_mut().zip(spans.chain(policy.freezes.iter().map(|freeze| &freeze.when))) {
+        if !edge.known || edge.next.is_some_and(|next| next <= now_ms) {
+            *edge = Edge { open_until: when.open_at(now_ms), next: when.next_edge_after(now_ms), known: true };
         }
     }
 }
 
-fn edge_at(when: &Recurrence, now_ms: i64) -> Edge {
-    Edge { open_until: when.open_at(now_ms), next: when.next_edge_after(now_ms) }
+/// The open windows, each until when.
+pub fn open_windows<'a>(group: &'a Group, policy: &'a policy::Group) -> impl Iterator<Item = (&'a Window, i64)> {
+    policy.windows.iter().zip(&group.edges).filter_map(|(window, edge)| Some((window, edge.open_until?)))
 }
 
-/// Until when a window or freeze is open, if it is.
-#[must_use]
-pub fn open_until(group: &Group, name: &str) -> Option<i64> {
-    group.edges.get(name)?.open_until
+/// The open freezes, each until when.
+pub fn open_freezes<'a>(group: &'a Group, policy: &'a policy::Group) -> impl Iterator<Item = (&'a Freeze, i64)> {
+    let edges = group.edges.iter().skip(policy.windows.len());
+    policy.freezes.iter().zip(edges).filter_map(|(freeze, edge)| Some((freeze, edge.open_until?)))
 }
 
 /// The bounds as of the newest edges. Open windows meet the group's bounds; should they disagree, the highest floor
@@ -43,8 +40,7 @@ pub fn open_until(group: &Group, name: &str) -> Option<i64> {
 #[must_use]
 pub fn of(group: &Group, policy: &policy::Group) -> Bounds {
     let mut bounds = Bounds { min: policy.min, max: policy.max, floor_by: None };
-    for window in &policy.windows {
-        let Some(until) = open_until(group, &window.name) else { continue };
+    for (window, until) in open_windows(group, policy) {
         if window.min > bounds.min {
             bounds.min = window.min;
             bounds.floor_by = Some((window.name.clone(), until));
@@ -59,13 +55,12 @@ pub fn of(group: &Group, policy: &policy::Group) -> Bounds {
 /// The first open freeze that holds `direction`, excepting those that name the rule `by`; with when it ends.
 #[must_use]
 pub fn frozen<'a>(
-    group: &Group,
+    group: &'a Group,
     policy: &'a policy::Group,
     direction: Direction,
     by: Option<usize>,
 ) -> Option<(&'a Freeze, i64)> {
-    policy.freezes.iter().find_map(|freeze| {
-        let until = open_until(group, &freeze.name)?;
+    open_freezes(group, policy).find_map(|(freeze, until)| {
         let blocks = match freeze.blocks {
             Blocks::All => true,
             Blocks::Only(only) => only == direction,
@@ -73,10 +68,4 @@ pub fn frozen<'a>(
         let excepted = by.is_some_and(|rule| freeze.except.contains(&rule));
         (blocks && !excepted).then_some((freeze, until))
     })
-}
-
-/// The next edge of any window or freeze.
-#[must_use]
-pub fn next_edge(group: &Group) -> Option<i64> {
-    group.edges.values().filter_map(|edge| edge.next).min()
 }

@@ -1,26 +1,21 @@
-//! Conditions in Kleene's logic: true, false, or unknown (`None`), each with the words for what was seen.
+//! Conditions in Kleene's logic: true, false, or unknown (`None`); and, asked apart, the words for what was seen.
 //!
-//! Reads a group's state and changes nothing. Everything is a function of (state, instant), so asking twice is harmless.
+//! Reads a group's state and changes nothing. Everything is a function of (state, instant), so asking twice is harmless:
+//! most evaluations only want the truth, and only a decision that is news wants the words.
 
 use crate::{
     aggregate,
     group::{AlarmMemory, Group},
+    wiring::{Wiring, event_place},
     words,
 };
 use weir_grammar::{
     policy::{
-        Alarm, AlarmState, AlarmTest, Comparison, Condition, CountTest, MissingTest, Op, Policy, Quorum, Rule, Trigger,
+        Aggregate, Alarm, AlarmState, AlarmTest, Comparison, Condition, CountTest, MissingTest, Op, Policy, Quorum,
+        Rule, Trigger,
     },
     quantity::Millis,
 };
-
-/// What a condition is, and what was seen.
-pub struct Seen {
-    /// True, false, or unknown.
-    pub truth: Option<bool>,
-    /// In words, with numbers.
-    pub words: String,
-}
 
 /// What conditions look at, at one instant.
 #[derive(Clone, Copy)]
@@ -29,53 +24,96 @@ pub struct Scene<'a> {
     pub group: &'a Group,
     /// Its policy.
     pub policy: &'a Policy,
+    /// Its wiring.
+    pub wiring: &'a Wiring,
     /// The instant.
     pub now_ms: i64,
     /// The newest instant at which our own intake was known to be unwell (rule 19).
     pub intake_bad_ms: i64,
 }
 
+/// How many of whom an alarm test finds: those in the state, of those that count, and how many it wants.
+struct Poll {
+    found: u32,
+    of: u32,
+    needed: u32,
+}
+
 impl Scene<'_> {
-    /// Judges a condition.
+    /// Whether a condition is true, false, or unknown.
     #[must_use]
-    pub fn judge(&self, condition: &Condition) -> Seen {
+    pub fn truth(&self, condition: &Condition) -> Option<bool> {
         match condition {
-            Condition::All(parts) => self.join(parts, " and ", false),
-            Condition::Any(parts) => self.join(parts, " or ", true),
-            Condition::Not(part) => {
-                let seen = self.judge(part);
-                Seen { truth: seen.truth.map(|truth| !truth), words: format!("not ({})", seen.words) }
+            Condition::All(parts) => self.join(parts, false),
+            Condition::Any(parts) => self.join(parts, true),
+            Condition::Not(part) => self.truth(part).map(|truth| !truth),
+            Condition::Compare(comparison) => aggregate::read(self.group, self.wiring, &comparison.aggregate)
+                .map(|value| meets(comparison.op, value, comparison.threshold)),
+            Condition::Alarm(test) => {
+                let poll = self.poll(test);
+                Some(poll.found >= poll.needed)
             }
-            Condition::Compare(comparison) => self.compare(comparison),
-            Condition::Alarm(test) => self.alarm(test),
-            Condition::Count(test) => self.count(test),
-            Condition::Missing(test) => self.missing(test),
+            Condition::Count(test) => Some(meets(test.op, self.count(test), test.threshold as usize)),
+            Condition::Missing(test) => Some(self.missing(test)),
         }
     }
 
     /// `decisive` is the truth that one part alone can give: false for `and`, true for `or`.
-    fn join(&self, parts: &[Condition], between: &str, decisive: bool) -> Seen {
-        let seen: Vec<Seen> = parts.iter().map(|part| self.judge(part)).collect();
-        let truth = if seen.iter().any(|part| part.truth == Some(decisive)) {
-            Some(decisive)
-        } else if seen.iter().any(|part| part.truth.is_none()) {
-            None
-        } else {
-            Some(!decisive)
-        };
-        Seen { truth, words: seen.into_iter().map(|part| part.words).collect::<Vec<_>>().join(between) }
+    fn join(&self, parts: &[Condition], decisive: bool) -> Option<bool> {
+        let mut unknown = false;
+        for part in parts {
+            match self.truth(part) {
+                Some(truth) if truth == decisive => return Some(decisive),
+                Some(_) => {}
+                None => unknown = true,
+            }
+        }
+        (!unknown).then_some(!decisive)
     }
 
-    fn compare(&self, comparison: &Comparison) -> Seen {
+    /// What was seen, in words with numbers.
+    #[must_use]
+    pub fn words(&self, condition: &Condition) -> String {
+        let join = |parts: &[Condition], between: &str| {
+            parts.iter().map(|part| self.words(part)).collect::<Vec<_>>().join(between)
+        };
+        match condition {
+            Condition::All(parts) => join(parts, " and "),
+            Condition::Any(parts) => join(parts, " or "),
+            Condition::Not(part) => format!("not ({})", self.words(part)),
+            Condition::Compare(comparison) => self.compare_words(comparison),
+            Condition::Alarm(test) => self.alarm_words(test),
+            Condition::Count(test) => format!(
+                "{} = {}, fires {} {}",
+                words::count_test(self.policy, test),
+                self.count(test),
+                words::op(test.op),
+                test.threshold
+            ),
+            Condition::Missing(test) => words::missing_test(self.policy, test),
+        }
+    }
+
+    fn compare_words(&self, comparison: &Comparison) -> String {
         let name = words::aggregate(self.policy, &comparison.aggregate);
         let unit = self.policy.metrics.get(comparison.aggregate.metric).map(|metric| metric.unit).unwrap_or_default();
-        let asked = format!("{} {}", words::op(comparison.op), words::value(unit, comparison.threshold));
-        match aggregate::read(self.group, self.policy, &comparison.aggregate) {
-            Some(value) => Seen {
-                truth: Some(meets(comparison.op, value, comparison.threshold)),
-                words: format!("{name} = {}, fires {asked}", words::value(unit, value)),
-            },
-            None => Seen { truth: None, words: format!("{name} is unknown, fires {asked}") },
+        let asked = format!("fires {} {}", words::op(comparison.op), words::value(unit, comparison.threshold));
+        match aggregate::read(self.group, self.wiring, &comparison.aggregate) {
+            Some(value) => format!("{name} = {}, {asked}", words::value(unit, value)),
+            None => format!("{name} is unknown, {asked}"),
+        }
+    }
+
+    fn alarm_words(&self, test: &AlarmTest) -> String {
+        let asked = words::alarm_test(self.policy, test);
+        let poll = self.poll(test);
+        match test.quorum {
+            Quorum::Any if poll.found == 0 => format!("{asked}: no"),
+            Quorum::Any if poll.of == 0 => format!("{asked}: yes"),
+            Quorum::Any => format!("{asked}: yes, on {}", poll.found),
+            Quorum::Servers(_) | Quorum::Share(_) => {
+                format!("{asked}: {} of {}, fires on {}", poll.found, poll.of, poll.needed)
+            }
         }
     }
 
@@ -91,9 +129,10 @@ impl Scene<'_> {
         }
     }
 
-    fn alarm(&self, test: &AlarmTest) -> Seen {
-        let Some(alarm) = self.policy.alarms.get(test.alarm) else {
-            return Seen { truth: Some(false), words: String::new() };
+    fn poll(&self, test: &AlarmTest) -> Poll {
+        let (Some(alarm), Some(spoken)) = (self.policy.alarms.get(test.alarm), self.group.alarms.get(test.alarm))
+        else {
+            return Poll { found: 0, of: 0, needed: 1 };
         };
         let matches = |state: AlarmState| match (test.negated, state) {
             // Only `is unknown` is true of unknown (rule 6).
@@ -101,105 +140,64 @@ impl Scene<'_> {
             (true, state) => state != test.state,
             (false, state) => state == test.state,
         };
-        let spoken = self.group.alarms.get(&alarm.name);
-        let matching: Vec<u64> = spoken
-            .into_iter()
-            .flatten()
-            .filter(|(_, memory)| matches(self.standing(alarm, memory)))
-            .map(|(about, _)| *about)
-            .collect();
-        let asked = words::alarm_test(self.policy, test);
+        let matching = spoken.iter().filter(|(_, memory)| matches(self.standing(alarm, memory)));
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         if test.quorum == Quorum::Any {
-            let found =
-                if matching.is_empty() { "no".to_owned() } else { format!("yes, {}", self.whose(alarm, &matching)) };
-            return Seen { truth: Some(!matching.is_empty()), words: format!("{asked}: {found}") };
+            let of_servers = matching.clone().filter(|(about, _)| **about != aggregate::SHARED).count();
+            return Poll { found: count(matching.count()), of: count(of_servers), needed: 1 };
         }
-        let warm = self.group.members.warm(self.now_ms);
-        let count = matching.iter().filter(|about| warm.iter().any(|(key, _)| key == *about)).count();
-        let warm_count = u32::try_from(warm.len()).unwrap_or(u32::MAX);
+        let of = self.group.members.warm_count(self.now_ms);
+        let warm = |key: u64| self.group.members.ready().any(|(slot, warm)| slot.key() == key && warm <= self.now_ms);
         let needed = match test.quorum {
             Quorum::Servers(servers) => servers,
             // Of no servers at all nothing can be asked.
-            Quorum::Share(share) => share.of(warm_count).max(1),
+            Quorum::Share(share) => share.of(of).max(1),
             Quorum::Any => 1,
         };
-        Seen {
-            truth: Some(count >= needed as usize),
-            words: format!("{asked}: {count} of {warm_count}, fires on {needed}"),
-        }
+        Poll { found: count(matching.filter(|(about, _)| warm(**about)).count()), of, needed }
     }
 
-    fn whose(&self, alarm: &Alarm, matching: &[u64]) -> String {
-        let servers = matching.iter().filter(|about| **about != aggregate::SHARED).count();
-        if alarm.shared || servers == 0 { "it is".into() } else { format!("on {servers}") }
-    }
-
-    fn count(&self, test: &CountTest) -> Seen {
-        let name = words::counted(self.policy, test.counted);
+    fn count(&self, test: &CountTest) -> usize {
         let since = self.now_ms.saturating_sub(test.over.0);
-        let count = self.group.counts.get(&name).map_or(0, |times| times.iter().filter(|at| **at > since).count());
-        let truth = meets(test.op, count, test.threshold as usize);
-        let words = format!(
-            "{} = {count}, fires {} {}",
-            words::count_test(self.policy, test),
-            words::op(test.op),
-            test.threshold
-        );
-        Seen { truth: Some(truth), words }
+        let times = self.group.counts.get(event_place(test.counted)).map(Vec::as_slice).unwrap_or_default();
+        times.len() - times.partition_point(|at| *at <= since)
     }
 
-    fn missing(&self, test: &MissingTest) -> Seen {
-        let words = words::missing_test(self.policy, test);
-        let truth = self.policy.metrics.get(test.metric).is_some_and(|metric| {
-            let heard = self.group.heard.get(&metric.name);
-            let expected = metric.shared || self.group.members.warm_count(self.now_ms) > 0;
-            let silent = heard.is_some_and(|heard| heard.saturating_add(test.hold.0) <= self.now_ms);
-            // Our own outage is not the customer's.
-            let listening = self.intake_bad_ms <= self.now_ms.saturating_sub(test.hold.0);
-            expected && silent && listening
-        });
-        Seen { truth: Some(truth), words }
+    fn missing(&self, test: &MissingTest) -> bool {
+        let heard = self.group.heard.get(test.metric).copied().flatten();
+        let silent = heard.is_some_and(|heard| heard.saturating_add(test.hold.0) <= self.now_ms);
+        let shared = self.policy.metrics.get(test.metric).is_some_and(|metric| metric.shared);
+        let expected = shared || self.group.members.warm_count(self.now_ms) > 0;
+        // Our own outage is not the customer's.
+        let listening = self.intake_bad_ms <= self.now_ms.saturating_sub(test.hold.0);
+        expected && silent && listening
     }
 
     /// The next instants at which this condition may change by time alone (samples apart, which have their edges).
     pub fn changes_after(&self, condition: &Condition, add: &mut dyn FnMut(i64)) {
-        let mut later = |at_ms: i64| {
-            if at_ms > self.now_ms {
-                add(at_ms);
-            }
-        };
         match condition {
             Condition::All(parts) | Condition::Any(parts) => {
-                for part in parts {
-                    self.changes_after(part, &mut later);
-                }
+                parts.iter().for_each(|part| self.changes_after(part, add))
             }
-            Condition::Not(part) => self.changes_after(part, &mut later),
+            Condition::Not(part) => self.changes_after(part, add),
             Condition::Compare(_) => {}
             Condition::Alarm(test) => {
-                let Some((alarm, stale)) =
-                    self.policy.alarms.get(test.alarm).and_then(|alarm| Some((alarm, alarm.stale_after?)))
-                else {
-                    return;
-                };
-                for memory in self.group.alarms.get(&alarm.name).into_iter().flat_map(|about| about.values()) {
+                let stale = self.policy.alarms.get(test.alarm).and_then(|alarm| alarm.stale_after);
+                let (Some(stale), Some(spoken)) = (stale, self.group.alarms.get(test.alarm)) else { return };
+                for memory in spoken.values() {
                     if matches!(memory.state, AlarmState::Warning | AlarmState::Critical) {
-                        later(memory.heard_ms.saturating_add(stale.0));
+                        add(memory.heard_ms.saturating_add(stale.0));
                     }
                 }
             }
             Condition::Count(test) => {
-                let times = self.group.counts.get(&words::counted(self.policy, test.counted));
-                for at in times.into_iter().flatten() {
-                    later(at.saturating_add(test.over.0));
-                }
+                let times = self.group.counts.get(event_place(test.counted));
+                times.into_iter().flatten().for_each(|at| add(at.saturating_add(test.over.0)));
             }
             Condition::Missing(test) => {
-                let metric =
-                    self.policy.metrics.get(test.metric).map(|metric| metric.name.as_str()).unwrap_or_default();
-                if let Some(heard) = self.group.heard.get(metric) {
-                    later(heard.saturating_add(test.hold.0));
-                    later(self.intake_bad_ms.saturating_add(test.hold.0));
+                if let Some(heard) = self.group.heard.get(test.metric).copied().flatten() {
+                    add(heard.saturating_add(test.hold.0));
+                    add(self.intake_bad_ms.saturating_add(test.hold.0));
                 }
             }
         }
@@ -244,13 +242,9 @@ pub fn shortest_silence(rules: &[Rule], metric: usize) -> Option<Millis> {
     conditions.filter_map(|condition| of(condition, metric)).min()
 }
 
-/// The longest period of the metrics a rule's aggregates read; a second where it reads none.
+/// The longest period of the metrics that some aggregates read; a second where there are none.
 #[must_use]
-pub fn slowest_period(policy: &Policy, aggregates: &[weir_grammar::policy::Aggregate]) -> Millis {
-    aggregates
-        .iter()
-        .filter_map(|aggregate| policy.metrics.get(aggregate.metric))
-        .map(|metric| metric.every)
-        .max()
-        .unwrap_or(Millis::SECOND)
+pub fn slowest_period<'a>(policy: &Policy, aggregates: impl Iterator<Item = &'a Aggregate>) -> Millis {
+    let metrics = aggregates.filter_map(|aggregate| policy.metrics.get(aggregate.metric));
+    metrics.map(|metric| metric.every).max().unwrap_or(Millis::SECOND)
 }

@@ -61,10 +61,7 @@ fn remove(step: &mut Step<'_>, tenant: &str, group: &str, keep_servers: bool) {
     step.reschedule(tenant, group, known.due, None);
     step.tenant(tenant).index_names();
     let compiled = step.partition.compiled.get(&(tenant.to_owned(), known.file.clone()));
-    let spec = compiled.and_then(|compiled| {
-        let index = compiled.policy.groups.iter().position(|plan| plan.name == group)?;
-        compiled.specs.get(index).map(|(spec, _)| spec.clone())
-    });
+    let spec = compiled.and_then(|compiled| compiled.group(group)).map(|(_, wiring)| wiring.spec.clone());
     if let Some(spec) = spec {
         step.effects.commands.push(Command {
             tenant: tenant.to_owned(),

@@ -7,7 +7,7 @@
 use crate::{
     aggregate,
     bounds::{self, Bounds},
-    command::{Command, Spec},
+    command::Command,
     decision::{Decision, Guard, GuardName, RuleState, Truth, Verdict},
     due, emit,
     event::Right,
@@ -15,7 +15,8 @@ use crate::{
     guard::{self, Sight, Wish},
     id::Position,
     standing::Standing,
-    wish::{self, Moment, Thought},
+    wiring::Wiring,
+    wish::{self, Mind, Moment, Thought},
 };
 use weir_grammar::{
     policy::{self, Direction, Policy},
@@ -40,10 +41,8 @@ pub struct Case<'a> {
     pub policy: &'a Policy,
     /// The group in it.
     pub plan: &'a policy::Group,
-    /// What its servers are.
-    pub spec: &'a Spec,
-    /// The fingerprint of `spec`.
-    pub spec_print: &'a str,
+    /// Its wiring.
+    pub wiring: &'a Wiring,
     /// The tenant's standing.
     pub standing: &'a Standing,
     /// The instant.
@@ -54,6 +53,8 @@ pub struct Case<'a> {
     pub cause: &'a str,
     /// A rule is forced: by its place, whose right, and who.
     pub forced: Option<(usize, Right, &'a str)>,
+    /// The decision is wanted also where it says nothing new.
+    pub verbose: bool,
 }
 
 /// What came out.
@@ -77,134 +78,131 @@ struct Heard {
     guard: Option<Guard>,
 }
 
+/// What came out, before anybody asks for words.
+struct Ruled {
+    to: u32,
+    how: How,
+}
+
+enum How {
+    /// Nobody wished anything else.
+    Still,
+    /// It moves; a guard may have cut how far.
+    Moved(By, Option<Guard>),
+    /// A wish for a size was there and a guard held it.
+    Held(By, u32, Guard),
+    /// A force was refused, in words.
+    Refused(usize, String),
+}
+
+/// Who moves the group, or wished to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A rule, by its place.
+    Rule(usize),
+    /// The bounds.
+    Bounds,
+}
+
 /// Evaluates a group and moves it.
 pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
     let now_ms = case.moment.now_ms;
     bounds::refresh(group, case.plan, now_ms);
-    aggregate::refresh(group, case.policy, &case.plan.rules, now_ms);
+    aggregate::refresh(group, case.policy, case.wiring, now_ms);
     due::note_unsettled(group, now_ms);
     let bounds = bounds::of(group, case.plan);
     let before = group.target;
-    let (ground, corrected) = correct(group, case, &bounds);
+    let corrected = correct(group, case, &bounds);
     // Rules wish from where the bounds put the group, so that both are one command.
+    let ground = corrected.as_ref().map_or(before, |ruled| ruled.to);
     group.target = ground;
     let heard: Vec<Heard> =
         case.plan.rules.iter().enumerate().map(|(at, rule)| hear(group, case, &bounds, at, rule)).collect();
-    let (to, by, verdict) = match case.forced {
-        Some((index, right, actor)) => force(group, case, &bounds, index, right, actor),
+    let ruled = match case.forced {
+        Some((index, right, _)) => force(group, case, &bounds, index, right),
         None => choose(group, case, &bounds, &heard),
     };
     group.target = before;
-    let verdict = match (&verdict, corrected) {
+    let ruled = match (&ruled.how, corrected) {
         // Nothing but the bounds moved it, or nothing could.
-        (Verdict::Still | Verdict::Held { .. }, Some(correction)) if to == ground => correction,
-        _ => verdict,
+        (How::Still | How::Held(..), Some(correction)) => correction,
+        _ => ruled,
     };
-    let mut decision = Decision {
-        tenant: case.tenant.to_owned(),
-        group: case.name.to_owned(),
-        uid: group.uid,
-        position: case.position,
-        at: now_ms,
-        cause: case.cause.to_owned(),
-        from: before,
-        to,
-        min: bounds.min,
-        max: bounds.max,
-        ready: group.members.ready_count(),
-        outcome: verdict,
-        rules: case.plan.rules.iter().zip(&heard).map(|(rule, heard)| state_of(rule, heard, ground)).collect(),
-        generation: None,
-        policy: case.hash.to_owned(),
-        version: case.version,
-        semantics: SEMANTICS,
-        zones: schedule::database_version().to_owned(),
+    let by = match ruled.how {
+        How::Moved(by, _) => by,
+        How::Still | How::Held(..) | How::Refused(..) => By::Bounds,
     };
-    let command = emit::emit(group, case, &bounds, to, by);
-    decision.generation = command.as_ref().map(|command| command.generation);
-    let missed = heard
-        .iter()
-        .zip(&case.plan.rules)
-        .filter_map(|(heard, rule)| Some((heard.thought.missed?, rule)))
-        .map(|(due, rule)| Decision {
-            outcome: Verdict::Missed { by: rule.name.clone(), due },
-            to: decision.from,
-            generation: None,
-            ..decision.clone()
-        })
-        .collect();
-    let news = speak(group, &decision);
+    let command = emit::emit(group, case, &bounds, ruled.to, by);
+    let missed = heard.iter().any(|heard| heard.thought.missed.is_some());
+    let moved = command.is_some() || missed || case.forced.is_some();
+    let news = note_reasons(group, &heard, &ruled.how, moved);
+    let decision = (news || case.verbose).then(|| {
+        // What was seen is told as the rules saw it, from where the bounds put the group.
+        let after = std::mem::replace(&mut group.target, ground);
+        let decision = tell(group, case, &bounds, before, &heard, &ruled, command.as_ref());
+        group.target = after;
+        decision
+    });
+    let missed = decision.iter().flat_map(|decision| overdue(case, &heard, decision)).collect();
     group.due = due::next(group, case);
-    Judged { decision: Some(decision), missed, news, command }
+    Judged { decision, missed, news, command }
 }
 
-/// Where the bounds put the group, and the verdict should nothing else move it (rule 16).
-fn correct(group: &Group, case: &Case<'_>, bounds: &Bounds) -> (u32, Option<Verdict>) {
+/// Where the bounds put the group (rule 16): a floor is met at once, over cooldown and limit; a ceiling is walked down
+/// under `limit remove`. A held group stays where it is.
+fn correct(group: &Group, case: &Case<'_>, bounds: &Bounds) -> Option<Ruled> {
     let target = group.target;
     let goal = target.clamp(bounds.min, bounds.max);
     if goal == target {
-        return (target, None);
+        return None;
     }
+    let now_ms = case.moment.now_ms;
     let direction = if goal > target { Direction::Add } else { Direction::Remove };
-    let because = match &bounds.floor_by {
-        Some((window, _)) if direction == Direction::Add => format!("{window} opens, floor {}", bounds.min),
-        _ => format!("capacity {}..{}", bounds.min, bounds.max),
+    let held = |name, detail: &str, until| {
+        let guard = Guard { name, detail: detail.to_owned(), until };
+        Some(Ruled { to: target, how: How::Held(By::Bounds, goal, guard) })
     };
-    let (by, rule) = ("bounds".to_owned(), bounds_rule());
-    let sight = sight(group, case, bounds);
-    let wish = Wish { rule: &rule, index: usize::MAX, from: target, to: goal, forced: None };
-    let hold = |guard| Some(Verdict::Held { by: by.clone(), wish: goal, guard, because: because.clone() });
     if let Some((freeze, until)) = bounds::frozen(group, case.plan, direction, None) {
-        return (target, hold(Guard { name: GuardName::Freeze, detail: freeze.name.clone(), until: Some(until) }));
+        return held(GuardName::Freeze, &freeze.name, Some(until));
     }
-    // A floor is met at once, over cooldown and limit; a ceiling is walked down under `limit remove`.
-    let asked = |row: &&guard::Row| match row.name {
-        GuardName::Pause | GuardName::KillSwitch => true,
-        GuardName::Quota => direction == Direction::Add,
-        _ => false,
+    if let Some(pause) = group.paused(now_ms) {
+        return held(GuardName::Pause, &pause.actor, pause.until_ms);
+    }
+    if let Some(switch) = case.standing.switched_off(&case.plan.region, direction, now_ms) {
+        return held(GuardName::KillSwitch, &switch.actor, switch.until_ms);
+    }
+    let (allowed, name, until) = match direction {
+        Direction::Add => (case.standing.quota_left.unwrap_or(u32::MAX), GuardName::Quota, None),
+        Direction::Remove => {
+            let (allowed, until) = guard::allowed(group, case.plan, direction, target, now_ms);
+            (allowed, GuardName::Limit, until)
+        }
     };
-    let (mut to, mut guard) = (goal, None);
-    for row in guard::OF_GROUPS.iter().filter(asked) {
-        let (through, held) = guard::through(std::slice::from_ref(row), &sight, &Wish { to, ..wish });
-        (to, guard) = (through, held.or(guard));
-        if to == target {
-            return (target, guard.and_then(hold));
-        }
+    let to = match direction {
+        Direction::Add => goal.min(target.saturating_add(allowed)),
+        Direction::Remove => goal.max(target.saturating_sub(allowed)),
+    };
+    if to == target {
+        return held(name, "", until);
     }
-    if direction == Direction::Remove {
-        let (allowed, until) = guard::allowed(group, case.plan, direction, target, case.moment.now_ms);
-        to = to.max(target.saturating_sub(allowed));
-        if to == target {
-            return (target, hold(Guard { name: GuardName::Limit, detail: String::new(), until }));
-        }
-    }
-    (to, Some(Verdict::Changed { by, because }))
-}
-
-/// A rule that stands for the bounds where a guard wants to know who wishes.
-fn bounds_rule() -> policy::Rule {
-    policy::Rule {
-        name: "bounds".into(),
-        doc: String::new(),
-        trigger: policy::Trigger::Manual,
-        add_only: false,
-        action: None,
-        cooldown: None,
-        stabilize: None,
-        late_by: weir_grammar::quantity::Millis(0),
-        observe: false,
-        forceable: false,
-        span: policy::Span::default(),
-        meaning: String::new(),
-    }
+    Some(Ruled { to, how: How::Moved(By::Bounds, None) })
 }
 
 fn sight<'a>(group: &'a Group, case: &'a Case<'_>, bounds: &'a Bounds) -> Sight<'a> {
-    Sight { group, policy: case.policy, plan: case.plan, standing: case.standing, bounds, now_ms: case.moment.now_ms }
+    let Case { plan, wiring, standing, .. } = *case;
+    Sight { group, plan, wiring, standing, bounds, now_ms: case.moment.now_ms }
+}
+
+fn mind<'a>(group: &'a Group, case: &Case<'a>) -> Mind<'a> {
+    Mind { group, policy: case.policy, wiring: case.wiring, moment: case.moment }
 }
 
 fn hear(group: &mut Group, case: &Case<'_>, bounds: &Bounds, index: usize, rule: &policy::Rule) -> Heard {
-    let thought = wish::think(group, case.policy, rule, &case.moment);
+    let mut memory = group.rules.get_mut(index).map(std::mem::take).unwrap_or_default();
+    let thought = mind(group, case).think(index, rule, &mut memory);
+    if let Some(kept) = group.rules.get_mut(index) {
+        *kept = memory;
+    }
     let Some(wished) = thought.wish.filter(|wished| *wished != group.target) else {
         // A rule that could remove, and cannot say whether it should, is held by what it does not know.
         let blind = thought.truth == Truth::Unknown && wish::can_remove(rule) && !wish::can_add(rule);
@@ -217,134 +215,206 @@ fn hear(group: &mut Group, case: &Case<'_>, bounds: &Bounds, index: usize, rule:
 }
 
 /// The largest wish that its rule's guards let through, as far as the group's guards let it.
-fn choose(group: &Group, case: &Case<'_>, bounds: &Bounds, heard: &[Heard]) -> (u32, By, Verdict) {
+fn choose(group: &Group, case: &Case<'_>, bounds: &Bounds, heard: &[Heard]) -> Ruled {
     let ground = group.target;
-    let acting = || case.plan.rules.iter().enumerate().zip(heard).filter(|((_, rule), _)| !rule.observe);
-    let held = |(index, rule): (usize, &policy::Rule), heard: &Heard| {
-        let (wish, guard) = (heard.thought.wish?, heard.guard.clone()?);
-        let because = format!("{}: {}", rule.name, heard.thought.seen);
-        Some((index, Verdict::Held { by: rule.name.clone(), wish, guard, because }))
-    };
+    let acting = || case.plan.rules.iter().zip(heard).enumerate().filter(|(_, (rule, _))| !rule.observe);
+    let held =
+        |index: usize, heard: &Heard| Some(How::Held(By::Rule(index), heard.thought.wish?, heard.guard.clone()?));
     let stays =
-        acting().find(|(_, heard)| heard.passed.is_none() && heard.thought.wish.is_some_and(|wish| wish > ground));
-    // Of equal wishes the first in the file wins.
-    let best = acting().filter_map(|(rule, heard)| Some((rule, heard, heard.passed?))).fold(
-        None,
-        |best: Option<(_, _, u32)>, next| match best {
-            Some(best) if best.2 >= next.2 => Some(best),
-            _ => Some(next),
-        },
-    );
+        acting().find(|(_, (_, heard))| heard.passed.is_none() && heard.thought.wish.is_some_and(|wish| wish > ground));
+    let mut best: Option<(usize, &policy::Rule, u32)> = None;
+    for (index, (rule, heard)) in acting() {
+        // Of equal wishes the first in the file wins.
+        if let Some(wished) = heard.passed.filter(|wished| best.is_none_or(|(.., most)| *wished > most)) {
+            best = Some((index, rule, wished));
+        }
+    }
     match (best, stays) {
         // A rule that would add, held by its own guard, still wishes that nothing is removed.
-        (Some((.., wished)), Some((rule, heard))) if wished < ground => {
-            let verdict = held(rule, heard).map_or(Verdict::Still, |(_, verdict)| verdict);
-            (ground, By::Nobody, verdict)
+        (Some((.., wished)), Some((index, (_, heard)))) if wished < ground => {
+            Ruled { to: ground, how: held(index, heard).unwrap_or(How::Still) }
         }
-        (Some(((index, rule), heard, wished)), _) => {
-            let wish = Wish { rule, index, from: ground, to: wished, forced: None };
-            let because = format!("{}: {}", rule.name, heard.thought.seen);
-            settle_wish(group, case, bounds, &wish, because)
+        (Some((index, rule, wished)), _) => {
+            settle_wish(group, case, bounds, &Wish { rule, index, from: ground, to: wished, forced: None })
         }
         (None, _) => {
-            let verdict = acting()
-                .filter_map(|(rule, heard)| held(rule, heard))
-                .max_by_key(|(index, verdict)| match verdict {
-                    Verdict::Held { wish, .. } => (*wish, std::cmp::Reverse(*index)),
-                    _ => (0, std::cmp::Reverse(*index)),
-                })
-                .map_or(Verdict::Still, |(_, verdict)| verdict);
-            (ground, By::Nobody, verdict)
+            let wishing = acting().filter(|(_, (_, heard))| heard.thought.wish.is_some() && heard.guard.is_some());
+            let most = wishing.max_by_key(|(index, (_, heard))| (heard.thought.wish, std::cmp::Reverse(*index)));
+            Ruled { to: ground, how: most.and_then(|(index, (_, heard))| held(index, heard)).unwrap_or(How::Still) }
         }
     }
 }
 
 /// A force is judged alone (rules 8 and 15).
-fn force(
-    group: &Group,
-    case: &Case<'_>,
-    bounds: &Bounds,
-    index: usize,
-    right: Right,
-    actor: &str,
-) -> (u32, By, Verdict) {
+fn force(group: &Group, case: &Case<'_>, bounds: &Bounds, index: usize, right: Right) -> Ruled {
     let ground = group.target;
-    let Some(rule) = case.plan.rules.get(index) else { return (ground, By::Nobody, Verdict::Still) };
-    let refuse = |because: String| (ground, By::Nobody, Verdict::Refused { by: rule.name.clone(), because });
+    let refuse = |because: String| Ruled { to: ground, how: How::Refused(index, because) };
+    let Some(rule) = case.plan.rules.get(index) else { return refuse("there is no such rule".into()) };
     if !rule.forceable {
         return refuse("the rule says `no force`".into());
     }
-    let wished = match wish::forced(group, case.policy, rule) {
+    let wished = match mind(group, case).forced(rule) {
         Ok(wished) if wished == ground => return refuse(format!("it wishes {wished}, which the target is already")),
         Ok(wished) => wished,
         Err(why) => return refuse(why),
     };
     let wish = Wish { rule, index, from: ground, to: wished, forced: Some(right) };
-    let because = format!("{} forced by {actor}", rule.name);
     let (to, guard) = guard::through(&guard::OF_RULES, &sight(group, case, bounds), &wish);
     match guard {
-        Some(guard) if to == ground => {
-            (ground, By::Nobody, Verdict::Held { by: rule.name.clone(), wish: wished, guard, because })
-        }
-        _ => settle_wish(group, case, bounds, &Wish { to, ..wish }, because),
+        Some(guard) if to == ground => Ruled { to, how: How::Held(By::Rule(index), wished, guard) },
+        _ => settle_wish(group, case, bounds, &Wish { to, ..wish }),
     }
 }
 
-fn settle_wish(
-    group: &Group,
-    case: &Case<'_>,
-    bounds: &Bounds,
-    wish: &Wish<'_>,
-    because: String,
-) -> (u32, By, Verdict) {
+fn settle_wish(group: &Group, case: &Case<'_>, bounds: &Bounds, wish: &Wish<'_>) -> Ruled {
     let (to, guard) = guard::through(&guard::OF_GROUPS, &sight(group, case, bounds), wish);
-    let by = wish.rule.name.clone();
+    let by = By::Rule(wish.index);
     match guard {
-        Some(guard) if to == wish.from => (to, By::Nobody, Verdict::Held { by, wish: wish.to, guard, because }),
-        Some(guard) => {
-            let because = format!("{because}; {} by {}", guard.detail, guard.name.as_str());
-            (to, By::Rule(wish.index), Verdict::Changed { by, because })
-        }
-        None => (to, By::Rule(wish.index), Verdict::Changed { by, because }),
-    }
-}
-
-/// Who moved the group beyond its bounds' correction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// A rule, by its place.
-    Rule(usize),
-    /// Nobody; the bounds at most.
-    Nobody,
-}
-
-fn state_of(rule: &policy::Rule, heard: &Heard, ground: u32) -> RuleState {
-    RuleState {
-        rule: rule.name.clone(),
-        state: heard.thought.truth,
-        wish: heard.thought.wish.filter(|wish| *wish != ground),
-        guard: heard.guard.clone(),
-        seen: if rule.observe { format!("{} (observed only)", heard.thought.seen) } else { heard.thought.seen.clone() },
+        Some(guard) if to == wish.from => Ruled { to, how: How::Held(by, wish.to, guard) },
+        cut => Ruled { to, how: How::Moved(by, cut) },
     }
 }
 
 /// Whether a decision is news: something changed or was asked for, or the set of reasons is another one than before.
-fn speak(group: &mut Group, decision: &Decision) -> bool {
-    let mut reasons: Vec<String> = decision
+fn note_reasons(group: &mut Group, heard: &[Heard], how: &How, moved: bool) -> bool {
+    let mut reasons = Fingerprint::default();
+    for (index, guard) in heard.iter().enumerate().filter_map(|(index, heard)| Some((index, heard.guard.as_ref()?))) {
+        reasons.add(index as u64);
+        reasons.add(guard.name as u64);
+    }
+    if let How::Held(by, _, guard) = how {
+        reasons.add(match by {
+            By::Rule(index) => *index as u64,
+            By::Bounds => u64::MAX,
+        });
+        reasons.add(guard.name as u64);
+        guard.detail.bytes().for_each(|byte| reasons.add(byte.into()));
+    }
+    let news = moved || reasons.0 != group.reasons;
+    group.unwritten = if news { 0 } else { group.unwritten.saturating_add(1) };
+    group.reasons = reasons.0;
+    news
+}
+
+/// FNV-1a over small numbers: tells two sets of reasons apart, no more.
+struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fingerprint {
+    fn add(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+}
+
+/// The decision in words, as the rules saw the group.
+fn tell(
+    group: &Group,
+    case: &Case<'_>,
+    bounds: &Bounds,
+    before: u32,
+    heard: &[Heard],
+    ruled: &Ruled,
+    command: Option<&Command>,
+) -> Decision {
+    let mind = mind(group, case);
+    let seen: Vec<String> = case
+        .plan
         .rules
         .iter()
-        .filter_map(|rule| {
-            let guard = rule.guard.as_ref()?;
-            Some(format!("{} {}", rule.rule, guard.name.as_str()))
-        })
+        .zip(heard)
+        .zip(&group.rules)
+        .map(|((rule, heard), memory)| mind.words(rule, &heard.thought, memory))
         .collect();
-    if let Verdict::Held { by, guard, .. } = &decision.outcome {
-        reasons.push(format!("{by} {} {}", guard.name.as_str(), guard.detail));
+    Decision {
+        tenant: case.tenant.to_owned(),
+        group: case.name.to_owned(),
+        uid: group.uid,
+        position: case.position,
+        at: case.moment.now_ms,
+        cause: case.cause.to_owned(),
+        from: before,
+        to: ruled.to,
+        min: bounds.min,
+        max: bounds.max,
+        ready: group.members.ready_count(),
+        outcome: verdict(group, case, bounds, before, ruled, &seen, command),
+        rules: case
+            .plan
+            .rules
+            .iter()
+            .zip(heard)
+            .zip(seen)
+            .map(|((rule, heard), seen)| RuleState {
+                rule: rule.name.clone(),
+                state: heard.thought.truth,
+                wish: heard.thought.wish.filter(|wish| *wish != group.target),
+                guard: heard.guard.clone(),
+                seen: if rule.observe { format!("{seen} (observed only)") } else { seen },
+            })
+            .collect(),
+        generation: command.map(|command| command.generation),
+        policy: case.hash.to_owned(),
+        version: case.version,
+        semantics: SEMANTICS,
+        zones: schedule::database_version().to_owned(),
     }
-    let moved = decision.generation.is_some()
-        || matches!(decision.outcome, Verdict::Changed { .. } | Verdict::Refused { .. } | Verdict::Missed { .. });
-    let news = moved || reasons != group.reasons;
-    group.unwritten = if news { 0 } else { group.unwritten + 1 };
-    group.reasons = reasons;
-    news
+}
+
+fn verdict(
+    group: &Group,
+    case: &Case<'_>,
+    bounds: &Bounds,
+    before: u32,
+    ruled: &Ruled,
+    seen: &[String],
+    command: Option<&Command>,
+) -> Verdict {
+    let name = |index: usize| case.plan.rules.get(index).map_or_else(String::new, |rule| rule.name.clone());
+    let because = |by: &By| match by {
+        By::Rule(index) => match case.forced {
+            Some((.., actor)) => format!("{} forced by {actor}", name(*index)),
+            None => format!("{}: {}", name(*index), seen.get(*index).map_or("", String::as_str)),
+        },
+        By::Bounds if group.generation == 1 && command.is_some() => format!("starts, {}..{}", bounds.min, bounds.max),
+        By::Bounds => match &bounds.floor_by {
+            Some((window, _)) if ruled.to > before => format!("{window} opens, floor {}", bounds.min),
+            _ => format!("capacity {}..{}", bounds.min, bounds.max),
+        },
+    };
+    let who = |by: &By| match by {
+        By::Rule(index) => name(*index),
+        By::Bounds => "bounds".to_owned(),
+    };
+    match &ruled.how {
+        How::Still => Verdict::Still,
+        How::Moved(by, None) => Verdict::Changed { by: who(by), because: because(by) },
+        How::Moved(by, Some(guard)) => {
+            let because = format!("{}; {} by {}", because(by), guard.detail, guard.name.as_str());
+            Verdict::Changed { by: who(by), because }
+        }
+        How::Held(by, wish, guard) => {
+            Verdict::Held { by: who(by), wish: *wish, guard: guard.clone(), because: because(by) }
+        }
+        How::Refused(index, why) => Verdict::Refused { by: name(*index), because: why.clone() },
+    }
+}
+
+/// Schedules found too late, a decision each.
+fn overdue<'a>(
+    case: &'a Case<'_>,
+    heard: &'a [Heard],
+    decision: &'a Decision,
+) -> impl Iterator<Item = Decision> + use<'a> {
+    let late = case.plan.rules.iter().zip(heard).filter_map(|(rule, heard)| Some((rule, heard.thought.missed?)));
+    late.map(|(rule, due)| Decision {
+        outcome: Verdict::Missed { by: rule.name.clone(), due },
+        to: decision.from,
+        generation: None,
+        ..decision.clone()
+    })
 }

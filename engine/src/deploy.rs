@@ -3,11 +3,12 @@
 use crate::{
     aggregate,
     event::{Capability, Deploy},
-    group::Group,
+    group::{Edge, Group, RuleMemory},
     id::GroupUid,
     intake,
     partition::Step,
     tenant::{Compiled, File},
+    wiring::{OWN_EVENTS, Pane},
 };
 use std::sync::Arc;
 use weir_grammar::policy::{self, Metric, Policy, Rule, Trigger};
@@ -93,28 +94,68 @@ fn fit(
     let group = owner.groups.entry(plan.name.clone()).or_insert_with(|| Group::new(uid, &deploy.name));
     let mut memories = std::mem::take(&mut group.rules);
     for rule in &plan.rules {
-        let mut memory = memories.remove(&rule.name).unwrap_or_default();
-        let meaning = meaning(rule);
-        if memory.meaning != meaning {
-            // `for`, `stabilize` and schedules start again; a cooldown runs on.
-            memory.since.clear();
-            memory.unknown_since = None;
-            memory.wishes.clear();
-            memory.next = first_run(rule, t_ms);
-            memory.meaning = meaning;
-        }
-        group.rules.insert(rule.name.clone(), memory);
+        let known = memories.iter_mut().find(|memory| memory.name == rule.name).map(std::mem::take);
+        group.rules.push(remember(rule, known.unwrap_or_default(), t_ms));
     }
-    let same = |name: &str| {
-        let old = old.and_then(|old| old.policy.metrics.iter().find(|metric| metric.name == name));
-        let new = compiled.policy.metrics.iter().find(|metric| metric.name == name);
-        old.zip(new).is_some_and(|(old, new)| same_line(old, new))
-    };
-    aggregate::fit_windows(group, &compiled.policy, &plan.rules, same);
-    group.edges.clear();
-    group.alarms.retain(|name, _| compiled.policy.alarms.iter().any(|alarm| alarm.name == *name));
-    group.heard.retain(|name, _| compiled.policy.metrics.iter().any(|metric| metric.name == *name));
+    let Some((_, wiring)) = compiled.group(&plan.name) else { return plan.name.clone() };
+    let before = old.and_then(|old| Some((&old.policy, old.group(&plan.name)?.1)));
+    fit_lists(group, &compiled.policy, before.map(|(policy, _)| policy));
+    aggregate::fit(
+        group,
+        wiring,
+        |place| {
+            let pane = wiring.windows.get(place)?;
+            let (policy, old) = before?;
+            let metric = compiled.policy.metrics.get(pane.metric)?;
+            let same = |known: &&Pane| {
+                let kept = policy.metrics.get(known.metric).is_some_and(|before| same_line(before, metric));
+                kept && (known.pane_ms, known.sketch) == (pane.pane_ms, pane.sketch)
+            };
+            old.windows.iter().position(|known| same(&known))
+        },
+        |wired| before?.1.aggregates.iter().position(|known| known.words == wired.words),
+    );
+    group.edges = vec![Edge::default(); plan.windows.len() + plan.freezes.len()];
     plan.name.clone()
+}
+
+/// What a rule remembers under a new version: `for`, `stabilize` and schedules start again where it means something
+/// else; a cooldown runs on.
+fn remember(rule: &Rule, known: RuleMemory, t_ms: i64) -> RuleMemory {
+    let meaning = meaning(rule);
+    if known.meaning == meaning {
+        return known;
+    }
+    RuleMemory {
+        name: rule.name.clone(),
+        meaning,
+        cooldown: known.cooldown,
+        next: first_run(rule, t_ms),
+        ..RuleMemory::default()
+    }
+}
+
+/// Moves alarms, counted events and what was heard to their places in the new version, by name.
+fn fit_lists(group: &mut Group, policy: &Policy, before: Option<&Policy>) {
+    let old = |place: Option<usize>| place.unwrap_or(usize::MAX);
+    let mut alarms = std::mem::take(&mut group.alarms);
+    for alarm in &policy.alarms {
+        let place = before.and_then(|before| before.alarms.iter().position(|known| known.name == alarm.name));
+        group.alarms.push(alarms.get_mut(old(place)).map(std::mem::take).unwrap_or_default());
+    }
+    let heard = std::mem::take(&mut group.heard);
+    for metric in &policy.metrics {
+        let place = before.and_then(|before| before.metrics.iter().position(|known| known.name == metric.name));
+        group.heard.push(heard.get(old(place)).copied().flatten());
+    }
+    let mut counts = std::mem::take(&mut group.counts);
+    counts.resize(counts.len().max(OWN_EVENTS), Vec::new());
+    group.counts.extend(counts.iter_mut().take(OWN_EVENTS).map(std::mem::take));
+    for event in &policy.events {
+        let place = before.and_then(|before| before.events.iter().position(|known| known.name == event.name));
+        let kept = counts.get_mut(old(place.map(|place| place + OWN_EVENTS)));
+        group.counts.push(kept.map(std::mem::take).unwrap_or_default());
+    }
 }
 
 fn same_line(old: &Metric, new: &Metric) -> bool {

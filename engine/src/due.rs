@@ -22,8 +22,8 @@ pub fn next(group: &Group, case: &Case<'_>) -> Option<i64> {
             earliest = Some(earliest.map_or(at_ms, |known| known.min(at_ms)));
         }
     };
-    group.edges.values().filter_map(|edge| edge.next).for_each(&mut add);
-    group.windows.values().filter_map(|window| window.next_edge_after(now_ms)).for_each(&mut add);
+    group.edges.iter().filter_map(|edge| edge.next).for_each(&mut add);
+    group.windows.iter().filter_map(|window| window.next_edge_after(now_ms)).for_each(&mut add);
     group.members.next_warm_after(now_ms).into_iter().for_each(&mut add);
     group.cooldown.iter().for_each(|cooldown| add(cooldown.until_ms));
     group.pause.iter().filter_map(|pause| pause.until_ms).for_each(&mut add);
@@ -34,8 +34,9 @@ pub fn next(group: &Group, case: &Case<'_>) -> Option<i64> {
             add(change.at_ms.saturating_add(limit.per.0));
         }
     }
-    let scene = Scene { group, policy: case.policy, now_ms, intake_bad_ms: case.moment.intake_bad_ms };
-    for rule in &case.plan.rules {
+    let scene =
+        Scene { group, policy: case.policy, wiring: case.wiring, now_ms, intake_bad_ms: case.moment.intake_bad_ms };
+    for (rule, memory) in case.plan.rules.iter().zip(&group.rules) {
         let hold = match &rule.trigger {
             Trigger::When { condition, hold } => {
                 scene.changes_after(condition, &mut add);
@@ -48,7 +49,6 @@ pub fn next(group: &Group, case: &Case<'_>) -> Option<i64> {
             | Trigger::Webhook { .. }
             | Trigger::Manual => None,
         };
-        let Some(memory) = group.rules.get(&rule.name) else { continue };
         memory.next.into_iter().for_each(&mut add);
         memory.cooldown.iter().for_each(|cooldown| add(cooldown.until_ms));
         memory.since.iter().flatten().for_each(|since| add(since.saturating_add(hold.unwrap_or_default().0)));

@@ -19,7 +19,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     let from = group.target;
     let rule = match by {
         By::Rule(index) => case.plan.rules.get(index).map(|rule| (index, rule)),
-        By::Nobody => None,
+        By::Bounds => None,
     };
     if to != from {
         let direction = if to > from { Direction::Add } else { Direction::Remove };
@@ -33,15 +33,16 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         if let Some((index, rule)) = rule {
             // Only the winner's cooldown starts, and the group's; corrections of the bounds start none.
             if let Some(length) = rule.cooldown {
-                let memory = group.rules.entry(rule.name.clone()).or_default();
-                memory.cooldown = Some(stronger(memory.cooldown, now_ms, length.0, direction));
+                if let Some(memory) = group.rules.get_mut(index) {
+                    memory.cooldown = Some(stronger(memory.cooldown, now_ms, length.0, direction));
+                }
             }
             group.cooldown = Some(stronger(group.cooldown, now_ms, case.plan.cooldown.0, direction));
             lift(group, case, index, direction);
         }
     }
     let hold = hold(group, case);
-    let respecified = group.spec_print != case.spec_print;
+    let respecified = group.spec_print != case.wiring.spec_print;
     if to == from && hold == group.hold && !respecified && group.generation > 0 {
         return None;
     }
@@ -54,7 +55,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     };
     group.generation += 1;
     group.hold = hold;
-    group.spec_print = case.spec_print.to_owned();
+    group.spec_print.clone_from(&case.wiring.spec_print);
     Some(Command {
         tenant: case.tenant.to_owned(),
         group: case.name.to_owned(),
@@ -66,15 +67,14 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         decided: now_ms,
         cause: case.position,
         by,
-        spec: case.spec.clone(),
+        spec: case.wiring.spec.clone(),
         hold,
         retired: None,
     })
 }
 
 fn remember(group: &mut Group, case: &Case<'_>, change: SizeChange) {
-    let longest = case.plan.limits.iter().map(|limit| limit.per.0).max().unwrap_or(0);
-    let begins = change.at_ms.saturating_sub(longest);
+    let begins = change.at_ms.saturating_sub(case.wiring.limits_over.0);
     group.changes.retain(|known| known.at_ms > begins);
     group.changes.push(change);
     let surplus = group.changes.len().saturating_sub(CHANGES_MAX);
@@ -113,7 +113,7 @@ fn hold(group: &Group, case: &Case<'_>) -> Hold {
     let off = |direction| case.standing.switched_off(&case.plan.region, direction, now_ms).is_some();
     let lifted = |direction| group.lifted.is_some_and(|(which, until)| which == direction && now_ms < until);
     let mut hold = Hold { add: off(Direction::Add), remove: off(Direction::Remove), repair: false };
-    for freeze in case.plan.freezes.iter().filter(|freeze| bounds::open_until(group, &freeze.name).is_some()) {
+    for (freeze, _) in bounds::open_freezes(group, case.plan) {
         match freeze.blocks {
             Blocks::All => {
                 hold.add |= !lifted(Direction::Add);

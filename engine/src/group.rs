@@ -21,32 +21,32 @@ pub struct Group {
     pub generation: u64,
     /// Its servers.
     pub members: Members,
-    /// What its rules remember, by name.
-    pub rules: BTreeMap<String, RuleMemory>,
+    /// What its rules remember, in the order of the file.
+    pub rules: Vec<RuleMemory>,
     /// The group's own cooldown (rule 11).
     pub cooldown: Option<Cooldown>,
     /// Emitted changes still in sight of a limit (rule 13), oldest first.
     pub changes: Vec<SizeChange>,
-    /// Alarms by declared name, then by whom they are about.
-    pub alarms: BTreeMap<String, BTreeMap<u64, AlarmMemory>>,
-    /// Samples by (metric, pane length).
-    pub windows: BTreeMap<(String, i64), Window>,
-    /// Aggregates as of their newest pane edge, by their text.
-    pub values: BTreeMap<String, Valued>,
-    /// When each counted event happened, oldest first, by declared name.
-    pub counts: BTreeMap<String, Vec<i64>>,
-    /// When each metric was last heard, for `missing` (rule 19).
-    pub heard: BTreeMap<String, i64>,
-    /// When each window and freeze opens and closes next, by name.
-    pub edges: BTreeMap<String, Edge>,
+    /// The file's alarms in their order, each by whom it is about.
+    pub alarms: Vec<BTreeMap<u64, AlarmMemory>>,
+    /// Samples, in the order of the wiring's windows.
+    pub windows: Vec<Window>,
+    /// Aggregates as of their newest pane edge, in the order of the wiring.
+    pub values: Vec<Valued>,
+    /// When each counted event happened, oldest first: the three every group counts, then the file's own.
+    pub counts: Vec<Vec<i64>>,
+    /// When each of the file's metrics was last heard, for `missing` (rule 19).
+    pub heard: Vec<Option<i64>>,
+    /// When each window opens and closes next, then each freeze.
+    pub edges: Vec<Edge>,
     /// A pause.
     pub pause: Option<Pause>,
     /// The cloud cannot fill the group, in its own words.
     pub degraded: Option<String>,
     /// Since when servers have been on their way without a break; a removal waits for them at most `ready within`.
     pub unsettled_since: Option<i64>,
-    /// The reasons of the newest written decision.
-    pub reasons: Vec<String>,
+    /// A fingerprint of the reasons of the newest evaluation.
+    pub reasons: u64,
     /// Decisions that were only counted since then.
     pub unwritten: u64,
     /// The newest change of the target.
@@ -64,6 +64,8 @@ pub struct Group {
 /// What a rule remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleMemory {
+    /// The rule's name; its state belongs to (group, name).
+    pub name: String,
     /// The trigger and action it remembers for; where they change, `for` and `stabilize` start again.
     pub meaning: String,
     /// Since when its condition has been true, or (`step`) each arm's bound has held, in the order of the arms.
@@ -118,7 +120,7 @@ pub struct AlarmMemory {
 }
 
 /// An aggregate as of a pane edge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Valued {
     /// The edge.
     pub edge_ms: i64,
@@ -129,12 +131,14 @@ pub struct Valued {
 }
 
 /// A window's or freeze's state as of its newest edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// Open, until then.
     pub open_until: Option<i64>,
     /// The next edge.
     pub next: Option<i64>,
+    /// Worked out at all; a new version of the policy forgets it.
+    pub known: bool,
 }
 
 /// A pause.
@@ -158,19 +162,19 @@ impl Group {
             target: 0,
             generation: 0,
             members: Members::default(),
-            rules: BTreeMap::new(),
+            rules: Vec::new(),
             cooldown: None,
             changes: Vec::new(),
-            alarms: BTreeMap::new(),
-            windows: BTreeMap::new(),
-            values: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            heard: BTreeMap::new(),
-            edges: BTreeMap::new(),
+            alarms: Vec::new(),
+            windows: Vec::new(),
+            values: Vec::new(),
+            counts: Vec::new(),
+            heard: Vec::new(),
+            edges: Vec::new(),
             pause: None,
             degraded: None,
             unsettled_since: None,
-            reasons: Vec::new(),
+            reasons: 0,
             unwritten: 0,
             last_change: None,
             hold: Hold::default(),

@@ -9,9 +9,10 @@ use crate::{
     event::Right,
     group::Group,
     standing::Standing,
+    wiring::Wiring,
     wish,
 };
-use weir_grammar::policy::{self, Blocks, Direction, Policy, Rule, Trigger};
+use weir_grammar::policy::{self, Blocks, Direction, Rule, Trigger};
 
 /// A rule's wish to move the group.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +51,10 @@ impl Wish<'_> {
 pub struct Sight<'a> {
     /// The group.
     pub group: &'a Group,
-    /// The file.
-    pub policy: &'a Policy,
     /// The group in it.
     pub plan: &'a policy::Group,
+    /// Its wiring.
+    pub wiring: &'a Wiring,
     /// Its tenant's standing.
     pub standing: &'a Standing,
     /// The bounds that hold.
@@ -150,16 +151,17 @@ fn unknown(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     if !wish.removes() || !wish.automatic() {
         return Ruling::Pass;
     }
-    let name = |aggregate: &policy::Aggregate| crate::words::aggregate(sight.policy, aggregate);
-    let own = aggregate::of_rule(wish.rule);
-    if let Some(aggregate) =
-        own.iter().find(|aggregate| !aggregate::known_over_all(sight.group, sight.policy, aggregate))
-    {
-        return hold(format!("{} is not known over all warm servers", name(aggregate)), None);
+    let mut own = sight.wiring.read_by(wish.index);
+    if let Some((_, wired)) = own.find(|(place, _)| !aggregate::known_over_all(sight.group, *place)) {
+        return hold(format!("{} is not known over all warm servers", wired.words), None);
     }
-    let adding = sight.plan.rules.iter().filter(|rule| wish::is_conditional(rule) && wish::can_add(rule));
-    let silent = adding.flat_map(aggregate::of_rule).find(|one| aggregate::went_silent(sight.group, sight.policy, one));
-    silent.map_or(Ruling::Pass, |aggregate| hold(format!("{} went silent", name(&aggregate)), None))
+    let rules = sight.plan.rules.iter().enumerate();
+    let adding = rules.filter(|(_, rule)| wish::is_conditional(rule) && wish::can_add(rule));
+    let mut read = adding.flat_map(|(index, _)| sight.wiring.read_by(index));
+    match read.find(|(place, _)| aggregate::went_silent(sight.group, *place)) {
+        Some((_, wired)) => hold(format!("{} went silent", wired.words), None),
+        None => Ruling::Pass,
+    }
 }
 
 fn building(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
@@ -188,7 +190,7 @@ fn rule_cooldown(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     if wish.forced == Some(Right::Token) || (scheduled && wish.forced.is_none()) {
         return Ruling::Pass;
     }
-    let cooldown = sight.group.rules.get(&wish.rule.name).and_then(|memory| memory.cooldown);
+    let cooldown = sight.group.rules.get(wish.index).and_then(|memory| memory.cooldown);
     match cooldown.filter(|cooldown| cooldown.delays(wish.direction(), sight.now_ms)) {
         Some(cooldown) => hold("its own", Some(cooldown.until_ms)),
         None => Ruling::Pass,
@@ -199,7 +201,7 @@ fn stabilize(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     let (Some(stabilize), true, true) = (wish.rule.stabilize, wish.removes(), wish.automatic()) else {
         return Ruling::Pass;
     };
-    let Some(memory) = sight.group.rules.get(&wish.rule.name) else { return Ruling::Pass };
+    let Some(memory) = sight.group.rules.get(wish.index) else { return Ruling::Pass };
     let full = memory.wishes.first().map_or(sight.now_ms, |(at, _)| *at).saturating_add(stabilize.0);
     if sight.now_ms < full {
         return hold("not yet seen for long enough", Some(full));

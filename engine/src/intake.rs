@@ -5,7 +5,7 @@
 
 use crate::{
     aggregate::SHARED,
-    condition, control, deploy,
+    control, deploy,
     event::{About, Alarm, Event, Fact, Force, Happened, Heartbeat, Sample},
     group::AlarmMemory,
     id::Slot,
@@ -14,7 +14,7 @@ use crate::{
     rows,
     tenant::{Compiled, FORCES_MAX},
     view::{Change, Row},
-    words,
+    wiring::{Wiring, event_place},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use weir_grammar::policy::{AlarmState, Counted, Metric};
@@ -82,7 +82,8 @@ fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &Alarm) {
     let group = named.as_ref().map(|(group, _)| group.as_str()).or(alarm.about.group.as_deref());
     let mut fits = false;
     for (name, compiled) in groups(step, tenant, None) {
-        for declared in compiled.policy.alarms.iter().filter(|declared| declared.from == alarm.name) {
+        let declared = compiled.policy.alarms.iter().enumerate();
+        for (place, declared) in declared.filter(|(_, declared)| declared.from == alarm.name) {
             let whom = if declared.shared {
                 subject(&alarm.about)
             } else if group == Some(name.as_str()) {
@@ -94,7 +95,7 @@ fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &Alarm) {
             step.catch_up(tenant, &name);
             let t_ms = step.t();
             let Some(known) = step.tenant(tenant).groups.get_mut(&name) else { continue };
-            let about = known.alarms.entry(declared.name.clone()).or_default();
+            let Some(about) = known.alarms.get_mut(place) else { continue };
             if note(about, whom, alarm, t_ms) {
                 step.touch(tenant, &name, &format!("alarm {}", declared.name));
             } else {
@@ -156,11 +157,11 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
             };
             fits = true;
             step.catch_up(tenant, &name);
-            if let Some(edge_ms) = fill(step, tenant, &name, &metric.name, key, sample) {
+            let Some((_, wiring)) = compiled.group(&name) else { continue };
+            if let Some(edge_ms) = fill(step, tenant, &name, wiring, index, key, sample) {
                 step.wake_by(tenant, &name, edge_ms);
             }
-            let plan = compiled.policy.groups.iter().find(|plan| plan.name == name);
-            if let Some(silence) = plan.and_then(|plan| condition::shortest_silence(&plan.rules, index)) {
+            if let Some(silence) = wiring.silences.get(index).copied().flatten() {
                 step.wake_by(tenant, &name, t_ms.saturating_add(silence.0));
             }
         }
@@ -171,18 +172,28 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
 }
 
 /// Puts a sample into the group's windows of that metric; the next edge at which it may be seen.
-fn fill(step: &mut Step<'_>, tenant: &str, group: &str, metric: &str, key: u64, sample: &Sample) -> Option<i64> {
+fn fill(
+    step: &mut Step<'_>,
+    tenant: &str,
+    group: &str,
+    wiring: &Wiring,
+    metric: usize,
+    key: u64,
+    sample: &Sample,
+) -> Option<i64> {
     let t_ms = step.t();
     let known = step.tenant(tenant).groups.get_mut(group)?;
-    known.heard.insert(metric.to_owned(), t_ms);
+    if let Some(heard) = known.heard.get_mut(metric) {
+        *heard = Some(t_ms);
+    }
     // Samples of a server that is not warm yet do not count, not even later.
     let warm = key == SHARED || known.members.ready().any(|(slot, warm)| slot.key() == key && warm <= sample.at);
     if !warm {
         return None;
     }
-    let mut edge = None;
-    for ((name, _), window) in &mut known.windows {
-        if name == metric && window.last_at(key).is_none_or(|last| last < sample.at) {
+    let mut edge: Option<i64> = None;
+    for (pane, window) in wiring.windows.iter().zip(&mut known.windows) {
+        if pane.metric == metric && window.last_at(key).is_none_or(|last| last < sample.at) {
             window.insert(key, sample.at, sample.value);
             edge = window.next_edge_after(t_ms).into_iter().chain(edge).min();
         }
@@ -209,7 +220,12 @@ fn force_rule(step: &mut Step<'_>, tenant: &str, id: &str, force: &Force) {
     step.tenant(tenant).forces.insert(id.to_owned(), (t_ms, offset));
     step.catch_up(tenant, &force.group);
     let cause = format!("force {} by {}", force.rule, force.actor);
-    step.look(tenant, &force.group, t_ms, &Why { cause: &cause, forced: Some((rule, force.by, &force.actor)) });
+    step.look(
+        tenant,
+        &force.group,
+        t_ms,
+        &Why { cause: &cause, forced: Some((rule, force.by, &force.actor)), verbose: false },
+    );
 }
 
 fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
@@ -217,10 +233,11 @@ fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
     let only = named.map(|(group, _)| group).or_else(|| happened.about.group.clone());
     let mut fits = false;
     for (name, compiled) in groups(step, tenant, only.as_deref()) {
-        for declared in compiled.policy.events.iter().filter(|declared| declared.from == happened.kind) {
+        let declared = compiled.policy.events.iter().enumerate();
+        for (index, declared) in declared.filter(|(_, declared)| declared.from == happened.kind) {
             fits = true;
             step.catch_up(tenant, &name);
-            tally(step, tenant, &name, &declared.name);
+            tally(step, tenant, &name, Counted::Declared(index));
             step.touch(tenant, &name, &format!("event {}", declared.name));
         }
     }
@@ -229,10 +246,10 @@ fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
     }
 }
 
-fn tally(step: &mut Step<'_>, tenant: &str, group: &str, name: &str) {
+fn tally(step: &mut Step<'_>, tenant: &str, group: &str, counted: Counted) {
     let t_ms = step.t();
     let Some(known) = step.tenant(tenant).groups.get_mut(group) else { return };
-    let times = known.counts.entry(name.to_owned()).or_default();
+    let Some(times) = known.counts.get_mut(event_place(counted)) else { return };
     let begins = t_ms.saturating_sub(weir_grammar::limits::COUNT_WINDOW_MAX.0);
     times.retain(|at| *at > begins);
     times.push(t_ms);
@@ -259,10 +276,10 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         return;
     }
     if let Some((slot, names)) = moved.gone {
-        for about in known.alarms.values_mut() {
+        for about in &mut known.alarms {
             about.remove(&slot.key());
         }
-        for window in known.windows.values_mut() {
+        for window in &mut known.windows {
             window.forget(slot.key());
         }
         for name in names {
@@ -291,7 +308,7 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         }
     };
     if let Some(counted) = counted {
-        tally(step, tenant, &group, &words::counted(&weir_grammar::policy::Policy::default(), counted));
+        tally(step, tenant, &group, counted);
     }
     step.touch(tenant, &group, &cause);
 }

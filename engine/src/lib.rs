@@ -40,6 +40,7 @@ pub mod tenant;
 pub mod time;
 pub mod view;
 pub mod window;
+pub mod wiring;
 pub mod wish;
 pub mod words;
 

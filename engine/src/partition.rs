@@ -92,6 +92,14 @@ pub struct Damaged(String);
 pub(crate) struct Why<'a> {
     pub(crate) cause: &'a str,
     pub(crate) forced: Option<(usize, Right, &'a str)>,
+    /// The decision is wanted also where it says nothing new.
+    pub(crate) verbose: bool,
+}
+
+impl<'a> Why<'a> {
+    pub(crate) fn of(cause: &'a str) -> Self {
+        Self { cause, forced: None, verbose: false }
+    }
 }
 
 impl Partition {
@@ -242,7 +250,7 @@ impl Partition {
         let mut copy = self.clone();
         let position = Position { partition: self.state.partition, offset: self.state.next.saturating_sub(1) };
         let mut step = Step { position, effects: Effects::default(), touched: BTreeSet::new(), partition: &mut copy };
-        step.judge(tenant, group, now_ms, &Why { cause, forced: None })
+        step.judge(tenant, group, now_ms, &Why { verbose: true, ..Why::of(cause) })
     }
 }
 
@@ -268,30 +276,32 @@ impl Step<'_> {
                 self.partition.state.gap = None;
                 return;
             };
-            self.look(&tenant, &group, at_ms, &Why { cause: "timer", forced: None });
+            self.look(&tenant, &group, at_ms, &Why::of("timer"));
         }
     }
 
     /// Runs the timers of one group that are due, so that a fact finds it as of now.
     pub(crate) fn catch_up(&mut self, tenant: &str, group: &str) {
         while let Some(at_ms) = self.due(tenant, group).filter(|at_ms| *at_ms <= self.t()) {
-            self.look(tenant, group, at_ms, &Why { cause: "timer", forced: None });
+            self.look(tenant, group, at_ms, &Why::of("timer"));
         }
     }
 
     /// A fact touched a group: evaluate it as of now.
     pub(crate) fn touch(&mut self, tenant: &str, group: &str, cause: &str) {
-        self.look(tenant, group, self.t(), &Why { cause, forced: None });
+        self.look(tenant, group, self.t(), &Why::of(cause));
     }
 
     /// Evaluates a group at an instant and collects what came out.
     pub(crate) fn look(&mut self, tenant: &str, group: &str, at_ms: i64, why: &Why<'_>) {
-        let verbose = self.partition.verbose;
-        let Some(judged) = self.judge(tenant, group, at_ms, why) else { return };
+        let why = Why { verbose: why.verbose || self.partition.verbose, ..why.clone() };
+        let Some(judged) = self.judge(tenant, group, at_ms, &why) else { return };
+        if judged.news {
+            self.touched.insert((tenant.to_owned(), group.to_owned()));
+        }
         self.effects.decisions.extend(judged.missed);
-        self.effects.decisions.extend(judged.decision.filter(|_| judged.news || verbose));
+        self.effects.decisions.extend(judged.decision);
         self.effects.commands.extend(judged.command);
-        self.touched.insert((tenant.to_owned(), group.to_owned()));
     }
 
     fn judge(&mut self, tenant: &str, group: &str, now_ms: i64, why: &Why<'_>) -> Option<Judged> {
@@ -301,8 +311,7 @@ impl Step<'_> {
         let known = owner.groups.get_mut(group)?;
         let file = owner.files.get(&known.file)?;
         let compiled = self.partition.compiled.get(&(tenant.to_owned(), known.file.clone()))?;
-        let index = compiled.policy.groups.iter().position(|plan| plan.name == group)?;
-        let (spec, spec_print) = compiled.specs.get(index)?;
+        let (plan, wiring) = compiled.group(group)?;
         let gap = state.gap.filter(|(_, to)| now_ms <= *to);
         let moment = Moment { now_ms, t_ms: state.t_ms, gap, intake_bad_ms: owner.intake_bad_ms };
         let case = Case {
@@ -311,14 +320,14 @@ impl Step<'_> {
             hash: file.hash.get(..16).unwrap_or_default(),
             version: file.version,
             policy: &compiled.policy,
-            plan: compiled.policy.groups.get(index)?,
-            spec,
-            spec_print,
+            plan,
+            wiring,
             standing: &standing,
             moment,
             position: self.position,
             cause: why.cause,
             forced: why.forced,
+            verbose: why.verbose,
         };
         let before = known.due;
         let judged = decide::judge(known, &case);

@@ -337,9 +337,9 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    fn reasons(&self) -> Vec<String> {
+    fn reasons(&self) -> u64 {
         let tenant = self.partition.state.tenants.get(TENANT);
-        tenant.and_then(|tenant| tenant.groups.get(&self.group)).map(|group| group.reasons.clone()).unwrap_or_default()
+        tenant.and_then(|tenant| tenant.groups.get(&self.group)).map_or(0, |group| group.reasons)
     }
 
     fn resize(&mut self, target: u32) {
@@ -405,7 +405,7 @@ impl Partition {
             known.members.stage(slot, &server_name(slot));
         }
         known.changes.clear();
-        known.reasons.clear();
+        known.reasons = 0;
         known.last_change = None;
         known.unsettled_since = None;
         if let Some(tenant) = self.state.tenants.get_mut(tenant) {

@@ -7,6 +7,7 @@ use crate::{
     id::{GroupUid, Slot},
     standing::{KillSwitch, Standing},
     view::TenantRow,
+    wiring::Wiring,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -59,8 +60,8 @@ pub struct File {
 pub struct Compiled {
     /// The checked program.
     pub policy: Policy,
-    /// What the servers of each group are, with a fingerprint, in the order of the file.
-    pub specs: Vec<(Spec, String)>,
+    /// Its groups, wired, in the order of the file.
+    pub wirings: Vec<Wiring>,
 }
 
 impl File {
@@ -86,12 +87,13 @@ impl File {
             let lines: Vec<String> = errors.map(|found| format!("error[{}]: {}", found.code, found.message)).collect();
             return Err(lines.join("\n"));
         };
-        let specs = policy.groups.iter().map(|group| spec(&policy, group, setup)).collect::<Result<_, _>>()?;
-        Ok(Compiled { policy, specs })
+        let wire = |plan| Ok::<_, String>(Wiring::new(&policy, plan, spec(&policy, plan, setup)?));
+        let wirings = policy.groups.iter().map(wire).collect::<Result<_, _>>()?;
+        Ok(Compiled { policy, wirings })
     }
 }
 
-fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>) -> Result<(Spec, String), String> {
+fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>) -> Result<Spec, String> {
     let launch = policy.launches.get(group.launch).cloned().unwrap_or_default();
     let text = match &launch.setup {
         None => None,
@@ -99,7 +101,7 @@ fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>
             format!("the setup file `{name}` of launch `{}` did not come with the deploy", launch.name)
         })?),
     };
-    let spec = Spec {
+    Ok(Spec {
         region: group.region.clone(),
         launch,
         setup: text,
@@ -107,9 +109,16 @@ fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>
         drain_ms: group.drain.0,
         remove: group.remove,
         notify: group.notify.as_ref().map(|notify| (notify.url.clone(), notify.on.clone())),
-    };
-    let print = blake3::hash(&serde_json::to_vec(&spec).unwrap_or_default()).to_hex().to_string();
-    Ok((spec, print))
+    })
+}
+
+impl Compiled {
+    /// A group's program and wiring.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<(&policy::Group, &Wiring)> {
+        let index = self.policy.groups.iter().position(|plan| plan.name == name)?;
+        Some((self.policy.groups.get(index)?, self.wirings.get(index)?))
+    }
 }
 
 impl Tenant {

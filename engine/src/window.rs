@@ -94,6 +94,12 @@ pub enum Value {
     },
 }
 
+impl Default for Value {
+    fn default() -> Self {
+        Self::Unknown { known: 0, of: 0 }
+    }
+}
+
 impl Window {
     /// An empty one that keeps `keep` complete panes of `pane_ms`, with what percentiles need if `sketch`.
     #[must_use]

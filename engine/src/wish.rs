@@ -6,6 +6,7 @@ use crate::{
     condition::{self, Scene},
     decision::Truth,
     group::{Group, RuleMemory},
+    wiring::Wiring,
     words,
 };
 use weir_grammar::{
@@ -20,14 +21,12 @@ const UNKNOWN_PERIODS: i64 = 2;
 const WISHES_MAX: usize = 4_096;
 
 /// What a rule thinks at one instant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thought {
     /// Whether its trigger holds.
     pub truth: Truth,
     /// The size it wishes where it fires; may equal the target.
     pub wish: Option<u32>,
-    /// What was seen, in words.
-    pub seen: String,
     /// An instant of its schedule that was found too late to fire.
     pub missed: Option<i64>,
 }
@@ -45,111 +44,236 @@ pub struct Moment {
     pub intake_bad_ms: i64,
 }
 
+/// A group with its program, in which a rule thinks.
+#[derive(Clone, Copy)]
+pub struct Mind<'a> {
+    /// The group.
+    pub group: &'a Group,
+    /// The file.
+    pub policy: &'a Policy,
+    /// The group's wiring.
+    pub wiring: &'a Wiring,
+    /// The instant.
+    pub moment: Moment,
+}
+
 impl Thought {
-    fn quiet(truth: Truth, seen: String) -> Self {
-        Self { truth, wish: None, seen, missed: None }
+    fn quiet(truth: Truth) -> Self {
+        Self { truth, wish: None, missed: None }
+    }
+
+    fn fires(wish: Option<u32>) -> Self {
+        Self { truth: Truth::Fires, wish, missed: None }
     }
 }
 
-/// What `rule` thinks, remembering it.
-pub fn think(group: &mut Group, policy: &Policy, rule: &Rule, moment: &Moment) -> Thought {
-    let mut memory = group.rules.remove(&rule.name).unwrap_or_default();
-    let thought = match &rule.trigger {
-        Trigger::When { condition, hold } => when(group, policy, rule, condition, *hold, moment, &mut memory),
-        Trigger::Step { aggregate, hold, arms } => step(group, policy, aggregate, *hold, arms, moment, &mut memory),
-        Trigger::Track { aggregate, goal, within } => track(group, policy, aggregate, *goal, *within, rule.add_only),
-        Trigger::Cron { cron, zone } => {
-            let due = memory.next.filter(|next| *next <= moment.now_ms);
-            if due.is_some() {
-                memory.next = cron.next_after(*zone, moment.now_ms);
-            }
-            scheduled(group, rule, due, memory.next, moment)
-        }
-        Trigger::At { .. } => {
-            let due = memory.next.filter(|next| *next <= moment.now_ms);
-            if due.is_some() {
-                memory.next = None;
-            }
-            scheduled(group, rule, due, memory.next, moment)
-        }
-        Trigger::Webhook { name } => Thought::quiet(Truth::Idle, format!("waits for its webhook `{name}`, or a force")),
-        Trigger::Manual => Thought::quiet(Truth::Idle, "waits for a force".into()),
-    };
-    if let (Trigger::Step { .. } | Trigger::Track { .. }, Some(stabilize)) = (&rule.trigger, rule.stabilize) {
-        remember_wish(&mut memory, thought.wish.unwrap_or(group.target), stabilize, moment.now_ms);
+impl Mind<'_> {
+    fn scene(&self) -> Scene<'_> {
+        let Self { group, policy, wiring, moment } = *self;
+        Scene { group, policy, wiring, now_ms: moment.now_ms, intake_bad_ms: moment.intake_bad_ms }
     }
-    group.rules.insert(rule.name.clone(), memory);
-    thought
-}
 
-/// What a rule wishes when somebody forces it, or in words why it cannot say (rule 15).
-pub fn forced(group: &Group, policy: &Policy, rule: &Rule) -> Result<u32, String> {
-    let target = group.target;
-    match &rule.trigger {
-        Trigger::Step { aggregate, arms, .. } => {
-            let name = words::aggregate(policy, aggregate);
-            let value = aggregate::read(group, policy, aggregate).ok_or_else(|| format!("{name} is unknown"))?;
-            let arm = furthest(arms.iter().filter(|arm| holds(arm, value)));
-            arm.map(|arm| apply(&arm.action, target)).ok_or_else(|| format!("{name} is in the dead band"))
+    /// What `rule` thinks; `memory` is what it remembers, and remembers from now on.
+    pub fn think(&self, index: usize, rule: &Rule, memory: &mut RuleMemory) -> Thought {
+        let now_ms = self.moment.now_ms;
+        let thought = match &rule.trigger {
+            Trigger::When { condition, hold } => self.when(index, rule, condition, *hold, memory),
+            Trigger::Step { aggregate, hold, arms } => self.step(aggregate, *hold, arms, memory),
+            Trigger::Track { aggregate, goal, within } => self.track(aggregate, *goal, *within, rule.add_only),
+            Trigger::Cron { .. } | Trigger::At { .. } => {
+                let due = memory.next.filter(|next| *next <= now_ms);
+                if due.is_some() {
+                    memory.next = match &rule.trigger {
+                        Trigger::Cron { cron, zone } => cron.next_after(*zone, now_ms),
+                        _ => None,
+                    };
+                }
+                self.scheduled(rule, due)
+            }
+            Trigger::Webhook { .. } | Trigger::Manual => Thought::quiet(Truth::Idle),
+        };
+        if let (Trigger::Step { .. } | Trigger::Track { .. }, Some(stabilize)) = (&rule.trigger, rule.stabilize) {
+            remember_wish(memory, thought.wish.unwrap_or(self.group.target), stabilize, now_ms);
         }
-        Trigger::Track { aggregate, goal, within } => {
-            let thought = track(group, policy, aggregate, *goal, *within, rule.add_only);
-            match thought.truth {
-                Truth::Unknown => Err(thought.seen),
-                _ => thought.wish.ok_or_else(|| format!("{}: within the tolerance", thought.seen)),
+        thought
+    }
+
+    /// What was seen against what is asked, in words with numbers.
+    #[must_use]
+    pub fn words(&self, rule: &Rule, thought: &Thought, memory: &RuleMemory) -> String {
+        let value = |aggregate: &Aggregate| {
+            let unit = self.policy.metrics.get(aggregate.metric).map(|metric| metric.unit).unwrap_or_default();
+            let name = words::aggregate(self.policy, aggregate);
+            let shown = match aggregate::read(self.group, self.wiring, aggregate) {
+                Some(value) => format!("{name} = {}", words::value(unit, value)),
+                None => format!("{name} is unknown"),
+            };
+            (unit, shown)
+        };
+        match &rule.trigger {
+            Trigger::When { condition, hold } => format!("{}{}", self.scene().words(condition), words::hold(*hold)),
+            Trigger::Step { aggregate, hold, arms } => {
+                let (unit, shown) = value(aggregate);
+                let acts = dead_band(arms, |bound| words::value(unit, bound));
+                format!("{shown}, acts {acts}{}", words::hold(*hold))
+            }
+            Trigger::Track { aggregate, goal, within } => {
+                let (unit, shown) = value(aggregate);
+                format!("{shown}, goal {} ± {within}", words::value(unit, *goal))
+            }
+            Trigger::Cron { .. } | Trigger::At { .. } => match memory.next {
+                _ if thought.truth == Truth::Fires => "its time has come".into(),
+                Some(next) => format!("waits for {}", crate::time::rfc3339(next)),
+                None => "its time is over".into(),
+            },
+            Trigger::Webhook { name } => format!("waits for its webhook `{name}`, or a force"),
+            Trigger::Manual => "waits for a force".into(),
+        }
+    }
+
+    /// What a rule wishes when somebody forces it, or in words why it cannot say (rule 15).
+    ///
+    /// # Errors
+    /// Where a `step` or `track` reads what is unknown, or sees nothing to do.
+    pub fn forced(&self, rule: &Rule) -> Result<u32, String> {
+        let target = self.group.target;
+        match &rule.trigger {
+            Trigger::Step { aggregate, arms, .. } => {
+                let name = words::aggregate(self.policy, aggregate);
+                let value = aggregate::read(self.group, self.wiring, aggregate);
+                let value = value.ok_or_else(|| format!("{name} is unknown"))?;
+                let arm = furthest(arms.iter().filter(|arm| holds(arm, value)));
+                arm.map(|arm| apply(&arm.action, target)).ok_or_else(|| format!("{name} is in the dead band"))
+            }
+            Trigger::Track { aggregate, goal, within } => {
+                let thought = self.track(aggregate, *goal, *within, rule.add_only);
+                thought.wish.ok_or_else(|| self.words(rule, &thought, &RuleMemory::default()))
+            }
+            Trigger::When { .. }
+            | Trigger::Cron { .. }
+            | Trigger::At { .. }
+            | Trigger::Webhook { .. }
+            | Trigger::Manual => {
+                rule.action.map(|action| apply(&action, target)).ok_or_else(|| "it has no action".into())
             }
         }
-        Trigger::When { .. }
-        | Trigger::Cron { .. }
-        | Trigger::At { .. }
-        | Trigger::Webhook { .. }
-        | Trigger::Manual => rule.action.map(|action| apply(&action, target)).ok_or_else(|| "it has no action".into()),
     }
-}
 
-fn when(
-    group: &Group,
-    policy: &Policy,
-    rule: &Rule,
-    condition: &Condition,
-    hold: Option<Millis>,
-    moment: &Moment,
-    memory: &mut RuleMemory,
-) -> Thought {
-    let scene = Scene { group, policy, now_ms: moment.now_ms, intake_bad_ms: moment.intake_bad_ms };
-    let seen = scene.judge(condition);
-    let words = format!("{}{}", seen.words, words::hold(hold));
-    let mut since = memory.since.first().copied().flatten();
-    let patient = can_add(rule) && !condition::asks_alarms(condition);
-    let patience_ms = condition::slowest_period(policy, &aggregate::of_rule(rule)).0.saturating_mul(UNKNOWN_PERIODS);
-    let truth = match seen.truth {
-        Some(true) => {
-            since = resumed(since, memory.unknown_since.take(), patient, patience_ms, moment.now_ms);
-            let from = start_over(since.unwrap_or(moment.now_ms), hold, moment);
-            since = Some(from);
-            if matured(from, hold, moment.now_ms) { Truth::Fires } else { Truth::Waiting }
+    fn when(
+        &self,
+        index: usize,
+        rule: &Rule,
+        condition: &Condition,
+        hold: Option<Millis>,
+        memory: &mut RuleMemory,
+    ) -> Thought {
+        let moment = &self.moment;
+        if memory.since.len() != 1 {
+            memory.since = vec![None];
         }
-        Some(false) => {
-            memory.unknown_since = None;
-            since = None;
-            Truth::No
-        }
-        None => {
-            let unknown_since = *memory.unknown_since.get_or_insert(moment.now_ms);
-            if !patient || moment.now_ms.saturating_sub(unknown_since) > patience_ms {
+        let mut since = memory.since.first().copied().flatten();
+        let patient = || can_add(rule) && !condition::asks_alarms(condition);
+        let patience_ms = || {
+            let read = self.wiring.read_by(index).map(|(_, wired)| &wired.aggregate);
+            condition::slowest_period(self.policy, read).0.saturating_mul(UNKNOWN_PERIODS)
+        };
+        let truth = match self.scene().truth(condition) {
+            Some(true) => {
+                if let Some(unknown) = memory.unknown_since.take() {
+                    since = resumed(since, unknown, patient(), patience_ms(), moment.now_ms);
+                }
+                let from = start_over(since.unwrap_or(moment.now_ms), hold, moment);
+                since = Some(from);
+                if matured(from, hold, moment.now_ms) { Truth::Fires } else { Truth::Waiting }
+            }
+            Some(false) => {
+                memory.unknown_since = None;
                 since = None;
+                Truth::No
             }
-            Truth::Unknown
+            None => {
+                let unknown_since = *memory.unknown_since.get_or_insert(moment.now_ms);
+                if !patient() || moment.now_ms.saturating_sub(unknown_since) > patience_ms() {
+                    since = None;
+                }
+                Truth::Unknown
+            }
+        };
+        if let Some(kept) = memory.since.first_mut() {
+            *kept = since;
         }
-    };
-    memory.since = vec![since];
-    let wish = (truth == Truth::Fires).then(|| rule.action.map(|action| apply(&action, group.target))).flatten();
-    Thought { truth, wish, seen: words, missed: None }
+        if truth != Truth::Fires {
+            return Thought::quiet(truth);
+        }
+        Thought::fires(rule.action.map(|action| apply(&action, self.group.target)))
+    }
+
+    fn step(&self, aggregate: &Aggregate, hold: Option<Millis>, arms: &[Arm], memory: &mut RuleMemory) -> Thought {
+        let moment = &self.moment;
+        memory.since.resize(arms.len(), None);
+        let Some(value) = aggregate::read(self.group, self.wiring, aggregate) else {
+            memory.unknown_since.get_or_insert(moment.now_ms);
+            for (arm, since) in arms.iter().zip(&mut memory.since) {
+                if arm.side == Side::Below {
+                    *since = None;
+                }
+            }
+            return Thought::quiet(Truth::Unknown);
+        };
+        let unknown = memory.unknown_since.take();
+        let metric = self.policy.metrics.get(aggregate.metric);
+        let patience_ms = metric.map_or(0, |metric| metric.every.0).saturating_mul(UNKNOWN_PERIODS);
+        for (arm, since) in arms.iter().zip(&mut memory.since) {
+            if let Some(unknown) = unknown {
+                *since = resumed(*since, unknown, true, patience_ms, moment.now_ms);
+            }
+            *since = holds(arm, value).then(|| start_over(since.unwrap_or(moment.now_ms), hold, moment));
+        }
+        let ripe = |since: &Option<i64>| since.is_some_and(|at| matured(at, hold, moment.now_ms));
+        let grown = arms.iter().zip(&memory.since).filter(|(_, since)| ripe(since));
+        match furthest(grown.map(|(arm, _)| arm)) {
+            Some(arm) => Thought::fires(Some(apply(&arm.action, self.group.target))),
+            None if memory.since.iter().any(Option::is_some) => Thought::quiet(Truth::Waiting),
+            None => Thought::quiet(Truth::No),
+        }
+    }
+
+    fn track(&self, aggregate: &Aggregate, goal: Quantity, within: Percent, add_only: bool) -> Thought {
+        let Some((whole, warm)) = aggregate::read_whole(self.group, self.wiring, aggregate) else {
+            return Thought::quiet(Truth::Unknown);
+        };
+        let target = self.group.target;
+        // Exact and inclusive: |value − goal| ≤ goal × within, where the value is the total over the target if `per server`.
+        let servers = if aggregate.per_server { i128::from(target.max(1)) } else { 1 };
+        let (value, goal) = (i128::from(whole.0), i128::from(goal.0));
+        let distance = (value - goal * servers).abs();
+        let inside = distance * i128::from(Percent::WHOLE.0) <= goal * servers * i128::from(within.0);
+        if inside || goal <= 0 {
+            return Thought::quiet(Truth::No);
+        }
+        let load = if aggregate.per_server { value } else { value * i128::from(warm) };
+        let wished = u32::try_from((load + goal - 1).div_euclid(goal).max(0)).unwrap_or(u32::MAX);
+        // Servers on their way are capacity: too high a value never shrinks the target, too low a one never grows it.
+        let over = value > goal * servers;
+        if add_only && !over {
+            return Thought::quiet(Truth::No);
+        }
+        Thought::fires(Some(if over { wished.max(target) } else { wished.min(target) }))
+    }
+
+    fn scheduled(&self, rule: &Rule, due: Option<i64>) -> Thought {
+        match due {
+            None => Thought::quiet(Truth::Idle),
+            Some(due) if self.moment.t_ms.saturating_sub(due) > rule.late_by.0 => {
+                Thought { truth: Truth::Idle, wish: None, missed: Some(due) }
+            }
+            Some(_) => Thought::fires(rule.action.map(|action| apply(&action, self.group.target))),
+        }
+    }
 }
 
 /// `for` goes on after a short unknown, less the time that was unknown; after a long one it starts again.
-fn resumed(since: Option<i64>, unknown: Option<i64>, patient: bool, patience_ms: i64, now_ms: i64) -> Option<i64> {
-    let Some(unknown_since) = unknown else { return since };
+fn resumed(since: Option<i64>, unknown_since: i64, patient: bool, patience_ms: i64, now_ms: i64) -> Option<i64> {
     let stopped_ms = now_ms.saturating_sub(unknown_since);
     since.filter(|_| patient && stopped_ms <= patience_ms).map(|since| since.saturating_add(stopped_ms))
 }
@@ -164,49 +288,6 @@ fn start_over(since: i64, hold: Option<Millis>, moment: &Moment) -> i64 {
 
 fn matured(since: i64, hold: Option<Millis>, now_ms: i64) -> bool {
     since.saturating_add(hold.unwrap_or_default().0) <= now_ms
-}
-
-fn step(
-    group: &Group,
-    policy: &Policy,
-    aggregate: &Aggregate,
-    hold: Option<Millis>,
-    arms: &[Arm],
-    moment: &Moment,
-    memory: &mut RuleMemory,
-) -> Thought {
-    let metric = policy.metrics.get(aggregate.metric);
-    let unit = metric.map(|metric| metric.unit).unwrap_or_default();
-    let name = words::aggregate(policy, aggregate);
-    let acts = dead_band(arms, |bound| words::value(unit, bound));
-    memory.since.resize(arms.len(), None);
-    let Some(value) = aggregate::read(group, policy, aggregate) else {
-        memory.unknown_since.get_or_insert(moment.now_ms);
-        for (arm, since) in arms.iter().zip(&mut memory.since) {
-            if arm.side == Side::Below {
-                *since = None;
-            }
-        }
-        return Thought::quiet(Truth::Unknown, format!("{name} is unknown, acts {acts}"));
-    };
-    let unknown = memory.unknown_since.take();
-    let patience_ms = metric.map_or(0, |metric| metric.every.0).saturating_mul(UNKNOWN_PERIODS);
-    for (arm, since) in arms.iter().zip(&mut memory.since) {
-        *since = if holds(arm, value) {
-            let from = resumed(*since, unknown, true, patience_ms, moment.now_ms).unwrap_or(moment.now_ms);
-            Some(start_over(from, hold, moment))
-        } else {
-            None
-        };
-    }
-    let grown =
-        arms.iter().zip(&memory.since).filter(|(_, since)| since.is_some_and(|at| matured(at, hold, moment.now_ms)));
-    let seen = format!("{name} = {}, acts {acts}{}", words::value(unit, value), words::hold(hold));
-    match furthest(grown.map(|(arm, _)| arm)) {
-        Some(arm) => Thought { truth: Truth::Fires, wish: Some(apply(&arm.action, group.target)), seen, missed: None },
-        None if memory.since.iter().any(Option::is_some) => Thought::quiet(Truth::Waiting, seen),
-        None => Thought::quiet(Truth::No, seen),
-    }
 }
 
 fn holds(arm: &Arm, value: Quantity) -> bool {
@@ -231,61 +312,6 @@ fn dead_band(arms: &[Arm], show: impl Fn(Quantity) -> String) -> String {
     let parts =
         [below.map(|bound| format!("under {}", show(bound))), from.map(|bound| format!("from {}", show(bound)))];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
-}
-
-fn track(
-    group: &Group,
-    policy: &Policy,
-    aggregate: &Aggregate,
-    goal: Quantity,
-    within: Percent,
-    add_only: bool,
-) -> Thought {
-    let unit = policy.metrics.get(aggregate.metric).map(|metric| metric.unit).unwrap_or_default();
-    let name = words::aggregate(policy, aggregate);
-    let asked = format!("goal {} ± {within}", words::value(unit, goal));
-    let (Some(shown), Some((whole, warm))) =
-        (aggregate::read(group, policy, aggregate), aggregate::read_whole(group, policy, aggregate))
-    else {
-        return Thought::quiet(Truth::Unknown, format!("{name} is unknown, {asked}"));
-    };
-    let seen = format!("{name} = {}, {asked}", words::value(unit, shown));
-    // Exact and inclusive: |value − goal| ≤ goal × within, where the value is the total over the target if `per server`.
-    let (value, servers) = if aggregate.per_server {
-        (i128::from(whole.0), i128::from(group.target.max(1)))
-    } else {
-        (i128::from(whole.0), 1)
-    };
-    let distance = (value - i128::from(goal.0) * servers).abs();
-    let inside = distance * i128::from(Percent::WHOLE.0) <= i128::from(goal.0) * servers * i128::from(within.0);
-    if inside || goal.0 <= 0 {
-        return Thought::quiet(Truth::No, seen);
-    }
-    let load = if aggregate.per_server { value } else { value * i128::from(warm) };
-    let wished = (load + i128::from(goal.0) - 1).div_euclid(i128::from(goal.0));
-    let wished = u32::try_from(wished.max(0)).unwrap_or(u32::MAX);
-    // Servers on their way are capacity: too high a value never shrinks the target, too low a one never grows it.
-    let over = value > i128::from(goal.0) * servers;
-    let wish = if over { wished.max(group.target) } else { wished.min(group.target) };
-    if add_only && !over {
-        return Thought::quiet(Truth::No, seen);
-    }
-    Thought { truth: Truth::Fires, wish: Some(wish), seen, missed: None }
-}
-
-fn scheduled(group: &Group, rule: &Rule, due: Option<i64>, next: Option<i64>, moment: &Moment) -> Thought {
-    let wish = rule.action.map(|action| apply(&action, group.target));
-    let waits = |next: Option<i64>| match next {
-        Some(next) => format!("waits for {}", crate::time::rfc3339(next)),
-        None => "its time is over".into(),
-    };
-    match due {
-        None => Thought::quiet(Truth::Idle, waits(next)),
-        Some(due) if moment.t_ms.saturating_sub(due) > rule.late_by.0 => {
-            Thought { truth: Truth::Idle, wish: None, seen: waits(next), missed: Some(due) }
-        }
-        Some(_) => Thought { truth: Truth::Fires, wish, seen: "its time has come".into(), missed: None },
-    }
 }
 
 fn remember_wish(memory: &mut RuleMemory, wish: u32, stabilize: Millis, now_ms: i64) {
@@ -380,10 +406,9 @@ mod tests {
 
     #[test]
     fn a_short_unknown_stops_for_and_a_long_one_resets_it() {
-        assert_eq!(resumed(Some(100), Some(200), true, 50, 250), Some(150));
-        assert_eq!(resumed(Some(100), Some(200), true, 50, 251), None);
-        assert_eq!(resumed(Some(100), Some(200), false, 50, 201), None);
-        assert_eq!(resumed(Some(100), None, true, 50, 900), Some(100));
+        assert_eq!(resumed(Some(100), 200, true, 50, 250), Some(150));
+        assert_eq!(resumed(Some(100), 200, true, 50, 251), None);
+        assert_eq!(resumed(Some(100), 200, false, 50, 201), None);
     }
 
     #[test]

@@ -1,0 +1,165 @@
+//! Wiring: what a checked group needs at hand to be evaluated fast, worked out once a deploy and never stored.
+//!
+//! Names become places: each distinct aggregate, window, rule, alarm and event of a group has its place in a list, and
+//! the group's state is kept in lists of the same order. A new version of the policy gives new places; `deploy` moves
+//! the state over by name (rule 20).
+
+use crate::{command::Spec, condition, window::pane_ms, words};
+use weir_grammar::{
+    policy::{self, Aggregate, Condition, Counted, Func, Policy, Rule, Trigger},
+    quantity::Millis,
+};
+
+/// Events that every group counts: `server.ready`, `server.failed`, `server.lost`.
+pub const OWN_EVENTS: usize = 3;
+
+/// One group of a file, wired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wiring {
+    /// The distinct aggregates that its rules read, in the order of the file.
+    pub aggregates: Vec<Wired>,
+    /// The windows that they look into.
+    pub windows: Vec<Pane>,
+    /// For each rule the places of the aggregates it reads.
+    pub reads: Vec<Vec<usize>>,
+    /// The shortest silence of each metric that a rule acts on (rule 19), by the metric's place in the file.
+    pub silences: Vec<Option<Millis>>,
+    /// The longest look-back of a counted event; what is older is forgotten.
+    pub counts_over: Millis,
+    /// The longest stretch of a limit.
+    pub limits_over: Millis,
+    /// What its servers are.
+    pub spec: Spec,
+    /// A fingerprint of `spec`.
+    pub spec_print: String,
+}
+
+/// An aggregate in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wired {
+    /// The aggregate.
+    pub aggregate: Aggregate,
+    /// The place of its window.
+    pub window: usize,
+    /// The length of its panes, milliseconds.
+    pub pane_ms: i64,
+    /// As the policy writes it.
+    pub words: String,
+}
+
+/// A window that a group must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pane {
+    /// The metric's place in the file.
+    pub metric: usize,
+    /// The length of a pane, milliseconds.
+    pub pane_ms: i64,
+    /// Complete panes to keep.
+    pub keep: u32,
+    /// With what percentiles need.
+    pub sketch: bool,
+}
+
+impl Wiring {
+    /// Wires a group.
+    #[must_use]
+    pub fn new(policy: &Policy, plan: &policy::Group, spec: Spec) -> Self {
+        let spec_print = blake3::hash(&serde_json::to_vec(&spec).unwrap_or_default()).to_hex().to_string();
+        let mut wiring = Self {
+            aggregates: Vec::new(),
+            windows: Vec::new(),
+            reads: Vec::new(),
+            silences: (0..policy.metrics.len())
+                .map(|metric| condition::shortest_silence(&plan.rules, metric))
+                .collect(),
+            counts_over: plan.rules.iter().map(longest_count).max().unwrap_or_default(),
+            limits_over: plan.limits.iter().map(|limit| limit.per).max().unwrap_or_default(),
+            spec,
+            spec_print,
+        };
+        for rule in &plan.rules {
+            let reads = of_rule(rule).into_iter().filter_map(|aggregate| wiring.add(policy, aggregate)).collect();
+            wiring.reads.push(reads);
+        }
+        wiring
+    }
+
+    fn add(&mut self, policy: &Policy, aggregate: Aggregate) -> Option<usize> {
+        if let Some(place) = self.place(&aggregate) {
+            return Some(place);
+        }
+        let metric = policy.metrics.get(aggregate.metric)?;
+        let pane_ms = pane_ms(metric.every, aggregate.over);
+        let keep = u32::try_from((aggregate.over.0 + pane_ms - 1) / pane_ms).unwrap_or(u32::MAX);
+        let sketch = matches!(aggregate.func, Func::Percentile(_));
+        let same = |pane: &Pane| (pane.metric, pane.pane_ms) == (aggregate.metric, pane_ms);
+        let window = self.windows.iter().position(same).unwrap_or_else(|| {
+            self.windows.push(Pane { metric: aggregate.metric, pane_ms, keep, sketch });
+            self.windows.len() - 1
+        });
+        if let Some(pane) = self.windows.get_mut(window) {
+            pane.keep = pane.keep.max(keep);
+            pane.sketch |= sketch;
+        }
+        self.aggregates.push(Wired { aggregate, window, pane_ms, words: words::aggregate(policy, &aggregate) });
+        Some(self.aggregates.len() - 1)
+    }
+
+    /// The place of an aggregate. A group reads few, so looking through them beats any index.
+    #[must_use]
+    pub fn place(&self, aggregate: &Aggregate) -> Option<usize> {
+        self.aggregates.iter().position(|wired| wired.aggregate == *aggregate)
+    }
+
+    /// The aggregates that the rule at `index` reads.
+    pub fn read_by(&self, index: usize) -> impl Iterator<Item = (usize, &Wired)> {
+        let places = self.reads.get(index).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|place| Some((*place, self.aggregates.get(*place)?)))
+    }
+}
+
+/// The place of a counted event in a group's list: the three that every group counts, then the file's own.
+#[must_use]
+pub fn event_place(counted: Counted) -> usize {
+    match counted {
+        Counted::ServerReady => 0,
+        Counted::ServerFailed => 1,
+        Counted::ServerLost => 2,
+        Counted::Declared(index) => OWN_EVENTS + index,
+    }
+}
+
+/// The aggregates that one rule reads, one perhaps twice.
+fn of_rule(rule: &Rule) -> Vec<Aggregate> {
+    let mut found = Vec::new();
+    match &rule.trigger {
+        Trigger::When { condition, .. } => of_condition(condition, &mut found),
+        Trigger::Step { aggregate, .. } | Trigger::Track { aggregate, .. } => found.push(*aggregate),
+        Trigger::Cron { .. } | Trigger::At { .. } | Trigger::Webhook { .. } | Trigger::Manual => {}
+    }
+    found
+}
+
+fn of_condition(condition: &Condition, found: &mut Vec<Aggregate>) {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| of_condition(part, found)),
+        Condition::Not(part) => of_condition(part, found),
+        Condition::Compare(comparison) => found.push(comparison.aggregate),
+        Condition::Alarm(_) | Condition::Count(_) | Condition::Missing(_) => {}
+    }
+}
+
+fn longest_count(rule: &Rule) -> Millis {
+    fn of(condition: &Condition) -> Millis {
+        match condition {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().map(of).max().unwrap_or_default(),
+            Condition::Not(part) => of(part),
+            Condition::Count(test) => test.over,
+            Condition::Compare(_) | Condition::Alarm(_) | Condition::Missing(_) => Millis(0),
+        }
+    }
+    match &rule.trigger {
+        Trigger::When { condition, .. } => of(condition),
+        _ => Millis(0),
+    }
+}
