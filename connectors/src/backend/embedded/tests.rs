@@ -4,7 +4,12 @@
 use super::*;
 use crate::backend::{Committed, Error, Log as _, Machine, Machines as _, Snapshot, Snapshots as _, Stepped};
 use redb::ReadableTable as _;
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use weir_engine::event::{Event, Fact, Tick, Version};
 
 fn tick(id: u32) -> Event {
@@ -123,11 +128,11 @@ fn a_commit_that_fails_is_answered_by_what_is_in_the_file() {
         lines.iter().map(|line| Event::from_line(&line.bytes).unwrap().id).collect()
     };
     store.append(0, &[tick(0)]).unwrap();
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
         // Somebody reads all the while and never hears of it.
         let reader = scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            while !done.load(Ordering::SeqCst) {
                 assert!(!ids().is_empty());
             }
         });
@@ -139,12 +144,12 @@ fn a_commit_that_fails_is_answered_by_what_is_in_the_file() {
             assert!(matches!(store.append(0, &[tick(2)]), Err(Error::Failed(_))));
             assert_eq!(ids().len() as u64, next + 1);
         }
-        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        done.store(true, Ordering::SeqCst);
         reader.join().unwrap();
     });
     assert_eq!(ids(), ["0", "1", "1", "1", "1", "1"]);
     // Waiters are told of what was found in the file, too.
-    assert!(store.wait_for(0, 5, std::time::Duration::ZERO) && !store.wait_for(0, 6, std::time::Duration::ZERO));
+    assert!(store.wait_for(0, 5, Duration::ZERO) && !store.wait_for(0, 6, Duration::ZERO));
 }
 
 impl Embedded {
