@@ -13,16 +13,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_grammar::policy::Balancer;
 
+mod entry;
+mod fate;
 mod rest;
 mod wire;
 
+pub use entry::{End, Entry, Phase};
+pub(crate) use fate::words;
+pub use fate::{BACK_OFF_MS, FAILURES_MAX, WORDS_MAX};
 pub use rest::{AGAIN_MS, Pace, ServerRow};
 pub use wire::Damaged;
 
-/// Builds that fail one after the other, none getting ready between them, until the group is degraded.
-pub const FAILURES_MAX: u32 = 3;
-/// The wait after a first failure, milliseconds; it doubles with each until the group is degraded.
-pub const BACK_OFF_MS: i64 = 10_000;
 /// The wait between single tries of a degraded group, milliseconds.
 pub const SLOW_RETRY_MS: i64 = 300_000;
 /// Looks in a row that gave no complete listing, until the group is degraded.
@@ -31,83 +32,6 @@ pub const BLIND_MAX: u32 = 3;
 pub const LATER_MAX_MS: i64 = 300_000;
 /// Outcomes that may wait for the log, until nothing new is started in their group.
 pub const OUTBOX_MAX: usize = 1_000;
-/// Characters kept of a cloud's own words.
-pub const WORDS_MAX: usize = 500;
-
-/// How far a slot has come. A slot whose last server is gone leaves the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// It was given out; the cloud has surely no server for it.
-    Allotted,
-    /// A create is about to be sent, or its answer never came: there may be a server.
-    Ordered,
-    /// The answer to the create could mean either: there may be a server.
-    Unclear,
-    /// A server is being made.
-    Building,
-    /// It runs, and is being put into its balancers.
-    Joining,
-    /// It takes its part.
-    Ready,
-    /// It is being taken out of its balancers, on purpose.
-    Draining,
-    /// It is being deleted, or is gone and its address still in a balancer.
-    Deleting,
-}
-
-/// Why a server is being deleted, and so whether the log still has to hear of its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
-    /// On purpose; `Removed` is said when it is gone.
-    #[default]
-    Removed,
-    /// It failed or was lost, which was said at once.
-    Broken,
-}
-
-/// One slot's life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// How far it has come.
-    pub phase: Phase,
-    /// When it came there, epoch milliseconds.
-    pub since_ms: i64,
-    /// The server's name.
-    pub name: String,
-    /// The zone it was ordered in.
-    pub zone: Option<String>,
-    /// The balancers it belongs to: those of the launch it was ordered with (a new launch is for new servers, rule 21).
-    pub balancers: Vec<Balancer>,
-    /// The cloud's id, once known.
-    pub server: Option<String>,
-    /// Its addresses as last seen; the first is the balancers'.
-    pub addresses: Vec<String>,
-    /// When its server was ordered; the clock of `ready within`.
-    pub ordered_ms: i64,
-    /// A listing has shown the server.
-    pub listed: bool,
-    /// The first of the complete listings in a row that should have shown it and did not.
-    pub absent_ms: Option<i64>,
-    /// It must go, once it is known whether it has a server.
-    pub unwanted: bool,
-    /// The end of its time in the balancers without new connections.
-    pub drained_ms: Option<i64>,
-    /// Why it is being deleted.
-    pub end: End,
-    /// When its deletion was last asked for.
-    pub asked_ms: i64,
-    /// The cloud's newest words about it.
-    pub detail: String,
-}
-
-impl Entry {
-    /// Counts towards the target: it is, or may become, a server that takes its part.
-    #[must_use]
-    pub fn stands(&self) -> bool {
-        self.phase <= Phase::Ready && !self.unwanted
-    }
-}
 
 /// A server that carries the group's mark and that no slot of the ledger claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -342,79 +266,4 @@ impl Ledger {
         // Of serials that are gone only the highest incarnation of all is kept: exact enough, and it does not grow.
         slot.incarnation <= newest.max(next).unwrap_or(self.incarnations)
     }
-
-    /// Says something to the log.
-    pub(crate) fn say(&mut self, happening: Happening) {
-        self.seq += 1;
-        self.outbox.insert(self.seq, happening);
-    }
-
-    /// A slot comes to another phase.
-    pub(crate) fn enter(&mut self, slot: Slot, phase: Phase, now_ms: i64) {
-        if let Some(entry) = self.entries.get_mut(&slot) {
-            (entry.phase, entry.since_ms, entry.absent_ms) = (phase, now_ms, None);
-            self.moved_ms = now_ms;
-        }
-    }
-
-    /// A slot's life is over.
-    pub(crate) fn strike(&mut self, slot: Slot, now_ms: i64) {
-        self.entries.remove(&slot);
-        self.incarnations = self.incarnations.max(slot.incarnation);
-        self.moved_ms = now_ms;
-    }
-
-    /// A build came to nothing: it is said, its place becomes vacant, and the next order waits.
-    pub(crate) fn fail(&mut self, slot: Slot, reason: &str, now_ms: i64) {
-        let reason = words(reason);
-        self.say(Happening::Failed { slot, reason: reason.clone() });
-        self.vacate(slot, &reason, now_ms);
-        self.failures = self.failures.saturating_add(1);
-        self.failed_ms = now_ms;
-        let wait_ms = if self.failures < FAILURES_MAX { BACK_OFF_MS << (self.failures - 1) } else { SLOW_RETRY_MS };
-        self.orders_after_ms = self.orders_after_ms.max(now_ms.saturating_add(wait_ms));
-        if self.failures >= FAILURES_MAX {
-            self.degrade(Trouble::Builds, &reason);
-        }
-    }
-
-    /// A server that took its part is gone or broken: it is said, and its place becomes vacant.
-    pub(crate) fn lose(&mut self, slot: Slot, reason: &str, now_ms: i64) {
-        let reason = words(reason);
-        self.say(Happening::Lost { slot, reason: reason.clone() });
-        self.vacate(slot, &reason, now_ms);
-    }
-
-    fn vacate(&mut self, slot: Slot, reason: &str, now_ms: i64) {
-        // A removal that came first needs no replacement.
-        if self.entries.get(&slot).is_some_and(|entry| entry.stands()) {
-            self.vacant.insert(slot.serial, slot.incarnation.saturating_add(1));
-        }
-        match self.entries.get_mut(&slot) {
-            Some(entry) if entry.server.is_some() => {
-                (entry.end, entry.detail) = (End::Broken, reason.to_owned());
-                self.enter(slot, Phase::Deleting, now_ms);
-            }
-            _ => self.strike(slot, now_ms),
-        }
-    }
-
-    pub(crate) fn degrade(&mut self, trouble: Trouble, reason: &str) {
-        if self.trouble.is_none() {
-            self.trouble = Some(trouble);
-            self.say(Happening::Degraded { reason: words(reason) });
-        }
-    }
-
-    pub(crate) fn heal(&mut self, trouble: Trouble) {
-        if self.trouble == Some(trouble) {
-            self.trouble = None;
-            self.say(Happening::Healed);
-        }
-    }
-}
-
-/// A cloud's words, cut to what is worth keeping.
-pub(crate) fn words(text: &str) -> String {
-    text.chars().take(WORDS_MAX).collect()
 }

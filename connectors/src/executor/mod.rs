@@ -3,7 +3,7 @@
 //! [`Cloud`] is the port: one account in one region. Each cloud's file maps its own states to the few neutral ones of
 //! [`weir_engine::observation`], in one table; `settle` and `plan` see only those. A cloud is dumb on purpose: it does
 //! what one call says, reports what it saw, never retries, never decides. [`worker`] runs `settle` over them: one
-//! [`visit`] a look, through one [`lane`] a cloud.
+//! visit a look, through one lane a cloud.
 
 use std::{future::Future, pin::Pin};
 use weir_engine::{

@@ -129,18 +129,3 @@ impl Ledger {
         entries.chain(strays).collect()
     }
 }
-
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Allotted => "allotted",
-            Self::Ordered => "ordered",
-            Self::Unclear => "unclear",
-            Self::Building => "building",
-            Self::Joining => "joining",
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Deleting => "deleting",
-        })
-    }
-}

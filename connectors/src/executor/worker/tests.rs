@@ -219,6 +219,8 @@ impl Rig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_grows_shrinks_and_is_removed_and_the_log_and_the_view_know() {
     let mut rig = Rig::new();
+    // The balancer takes its time with each change.
+    rig.cloud.adjust(|settings| settings.immutable_ms = 700);
     rig.send(vec![command(1, 4)], true);
     rig.start();
     rig.until_settled(4).await;
@@ -237,6 +239,8 @@ async fn a_group_grows_shrinks_and_is_removed_and_the_log_and_the_view_know() {
     rig.until("the ledger is forgotten", |rig| rig.backend.ledgers(0).unwrap().is_empty() && rig.rows().is_none())
         .await;
     rig.stop().await.unwrap();
+    let numbers: Vec<u64> = rig.outcomes().iter().map(|outcome| outcome.seq).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "each is said once, in order");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
