@@ -434,6 +434,18 @@ fn looks_are_rare_at_rest_and_not_much_later_than_what_they_wait_for() {
 }
 
 #[test]
+fn who_takes_over_looks_at_what_is_under_way_and_comes_to_the_rest_in_its_turn() {
+    let mut world = at_rest(3);
+    world.recover();
+    let turn_ms = world.ledger.next_look_ms(PACE);
+    assert!(turn_ms > world.now_ms && turn_ms <= world.now_ms + PACE.sweep_ms);
+    world.order(|command| command.target = 4);
+    world.look();
+    world.recover();
+    assert!(world.ledger.next_look_ms(PACE) <= world.now_ms + PACE.look_ms);
+}
+
+#[test]
 fn a_ledger_says_by_its_phases_what_people_see() {
     let mut world = World::new(1, 1);
     world.look();
