@@ -1,12 +1,13 @@
 //! Orders of operators and customers: pause, resume, remove, kill switch, quota. Every one has an actor.
 
 use crate::{
-    command::{Command, Retired},
+    command::{Command, Hold, Retired},
     event::{Control, Order},
     group::Pause,
     intake,
     partition::Step,
     standing::KillSwitch,
+    tenant::GroupId,
     view::{Change, Row},
 };
 
@@ -41,53 +42,48 @@ pub(crate) fn obey(step: &mut Step<'_>, tenant: &str, control: &Control) {
 }
 
 fn set_pause(step: &mut Step<'_>, tenant: &str, group: &str, pause: Option<Pause>, cause: &str) {
-    step.catch_up(tenant, group);
-    match step.tenant(tenant).groups.get_mut(group) {
-        Some(known) => {
-            known.pause = pause;
-            step.touch(tenant, group, cause);
-        }
-        None => intake::drop_fact(step, tenant, "order for a group that is not there"),
+    let Some(id) = step.tenant(tenant).groups.get(group).copied() else {
+        return intake::drop_fact(step, tenant, "order for a group that is not there");
+    };
+    step.catch_up(id);
+    if let Some(known) = step.group(id) {
+        known.pause = pause;
     }
+    step.touch(id, cause);
 }
 
 /// A group goes. The last command of its uid says what becomes of the servers.
 fn remove(step: &mut Step<'_>, tenant: &str, group: &str, keep_servers: bool) {
-    step.catch_up(tenant, group);
-    let (position, t_ms) = (step.position, step.t());
-    let Some(known) = step.tenant(tenant).groups.remove(group) else {
+    let Some(id) = step.tenant(tenant).groups.get(group).copied() else {
         return intake::drop_fact(step, tenant, "order for a group that is not there");
     };
-    step.reschedule(tenant, group, known.due, None);
-    step.tenant(tenant).index_names();
-    let compiled = step.partition.compiled.get(&(tenant.to_owned(), known.file.clone()));
-    let spec = compiled.and_then(|compiled| compiled.group(group)).map(|(_, wiring)| wiring.spec.clone());
-    if let Some(spec) = spec {
-        step.effects.commands.push(Command {
-            tenant: tenant.to_owned(),
-            group: group.to_owned(),
-            uid: known.uid,
-            generation: known.generation + 1,
-            target: if keep_servers { known.target } else { 0 },
-            min: 0,
-            max: known.target,
-            decided: t_ms,
-            cause: position,
-            by: "remove".into(),
-            spec,
-            hold: crate::command::Hold::default(),
-            retired: Some(if keep_servers { Retired::Keep } else { Retired::Delete }),
-        });
-    }
-    step.touched.insert((tenant.to_owned(), group.to_owned()));
+    step.catch_up(id);
+    let spec = step.partition.program(id).and_then(|program| program.wiring()).map(|wiring| wiring.spec.clone());
+    let (Some(known), Some(spec)) = (step.bury(tenant, id), spec) else { return };
+    step.effects.commands.push(Command {
+        tenant: tenant.to_owned(),
+        group: group.to_owned(),
+        uid: known.uid,
+        generation: known.generation + 1,
+        target: if keep_servers { known.target } else { 0 },
+        min: 0,
+        max: known.target,
+        decided: step.t(),
+        cause: step.position,
+        by: "remove".into(),
+        spec,
+        hold: Hold::default(),
+        retired: Some(if keep_servers { Retired::Keep } else { Retired::Delete }),
+    });
+    step.effects.rows.push(Row { tenant: tenant.to_owned(), name: group.to_owned(), change: Change::GroupGone });
     intake::show_policy(step, tenant, &known.file, None);
 }
 
 fn touch_all(step: &mut Step<'_>, tenant: &str, cause: &str) {
-    let groups: Vec<String> = step.tenant(tenant).groups.keys().cloned().collect();
-    for group in groups {
-        step.catch_up(tenant, &group);
-        step.touch(tenant, &group, cause);
+    let groups: Vec<GroupId> = step.tenant(tenant).groups.values().copied().collect();
+    for id in groups {
+        step.catch_up(id);
+        step.touch(id, cause);
     }
     let t_ms = step.t();
     let row = Box::new(step.tenant(tenant).row(t_ms));

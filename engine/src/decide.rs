@@ -44,7 +44,7 @@ pub struct Case<'a> {
     /// Its wiring.
     pub wiring: &'a Wiring,
     /// The tenant's standing.
-    pub standing: &'a Standing,
+    pub standing: Standing<'a>,
     /// The instant.
     pub moment: Moment,
     /// The record at which it is evaluated.

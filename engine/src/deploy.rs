@@ -7,11 +7,11 @@ use crate::{
     id::GroupUid,
     intake,
     partition::Step,
-    tenant::{Compiled, File},
+    tenant::{Compiled, File, GroupId, Program},
     wiring::{OWN_EVENTS, Pane},
 };
 use std::sync::Arc;
-use weir_grammar::policy::{self, Metric, Policy, Rule, Trigger};
+use weir_grammar::policy::{Metric, Policy, Rule, Trigger};
 
 /// Policy files a tenant.
 pub const FILES_MAX: usize = 1_024;
@@ -21,31 +21,31 @@ pub(crate) fn deploy(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) {
     match accept(step, tenant, deploy) {
         Ok(groups) => {
             intake::show_policy(step, tenant, &deploy.name, None);
-            for group in groups {
-                step.catch_up(tenant, &group);
-                step.touch(tenant, &group, &format!("policy {}", deploy.name));
+            for id in groups {
+                step.catch_up(id);
+                step.touch(id, &format!("policy {}", deploy.name));
             }
         }
         Err(why) => intake::show_policy(step, tenant, &deploy.name, Some(why)),
     }
 }
 
-fn accept(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) -> Result<Vec<String>, String> {
+fn accept(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) -> Result<Vec<GroupId>, String> {
     let compiled = File::compile(&deploy.name, &deploy.text, &deploy.setup)?;
-    let owner = step.tenant(tenant);
-    for plan in &compiled.policy.groups {
-        if let Some(group) = owner.groups.get(&plan.name).filter(|group| group.file != deploy.name) {
-            return Err(format!("group `{}` lives in `{}`; a group lives in one file", plan.name, group.file));
+    let ids: Vec<GroupId> = step.tenant(tenant).groups.values().copied().collect();
+    for group in ids.iter().filter_map(|id| step.partition.at(*id)) {
+        let declared = compiled.place(&group.name).is_some();
+        if declared && group.file != deploy.name {
+            return Err(format!("group `{}` lives in `{}`; a group lives in one file", group.name, group.file));
+        }
+        if !declared && group.file == deploy.name {
+            return Err(format!(
+                "group `{}` is missing from the file; remove it first, saying what becomes of its servers",
+                group.name
+            ));
         }
     }
-    let lost = owner.groups.iter().find(|(name, group)| {
-        group.file == deploy.name && !compiled.policy.groups.iter().any(|plan| plan.name == **name)
-    });
-    if let Some((name, _)) = lost {
-        return Err(format!(
-            "group `{name}` is missing from the file; remove it first, saying what becomes of its servers"
-        ));
-    }
+    let owner = step.tenant(tenant);
     if owner.files.len() >= FILES_MAX && !owner.files.contains_key(&deploy.name) {
         return Err(format!("a tenant has at most {FILES_MAX} policy files"));
     }
@@ -61,10 +61,9 @@ fn accept(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) -> Result<Vec<Stri
         capabilities(&compiled.policy, before.map_or(&[], |file| &file.capabilities), &deploy.capabilities);
     let file = File { version, text: deploy.text.clone(), setup: deploy.setup.clone(), hash, capabilities };
     owner.files.insert(deploy.name.clone(), file);
-    let key = (tenant.to_owned(), deploy.name.clone());
     let compiled = Arc::new(compiled);
-    let old = step.partition.compiled.insert(key, Arc::clone(&compiled));
-    Ok(compiled.policy.groups.iter().map(|plan| fit(step, tenant, deploy, &compiled, old.as_deref(), plan)).collect())
+    let groups = 0..compiled.policy.groups.len();
+    Ok(groups.filter_map(|place| fit(step, tenant, deploy, &compiled, place)).collect())
 }
 
 /// The capabilities in force: what a rule already has stays, what the deploy offers fills the rest.
@@ -79,26 +78,37 @@ fn capabilities(policy: &Policy, kept: &[Capability], offered: &[Capability]) ->
         .collect()
 }
 
-/// Makes a group, or fits the one that is there to the new version.
-fn fit(
-    step: &mut Step<'_>,
-    tenant: &str,
-    deploy: &Deploy,
-    compiled: &Compiled,
-    old: Option<&Compiled>,
-    plan: &policy::Group,
-) -> String {
+/// Makes the group at a place of the file, or fits the one that is there to the new version.
+fn fit(step: &mut Step<'_>, tenant: &str, deploy: &Deploy, compiled: &Arc<Compiled>, place: usize) -> Option<GroupId> {
     let t_ms = step.t();
-    let uid = GroupUid::derive(&step.partition.state.log_id, step.position, tenant, &plan.name);
+    let plan = compiled.policy.groups.get(place)?;
+    let wiring = compiled.wirings.get(place)?;
+    let id = match step.tenant(tenant).groups.get(&plan.name).copied() {
+        Some(id) => {
+            step.catch_up(id);
+            id
+        }
+        None => {
+            let uid = GroupUid::derive(&step.partition.state.log_id, step.position, tenant, &plan.name);
+            let owner = step.tenant_place(tenant);
+            step.found(tenant, Group::new(owner, &plan.name, uid, &deploy.name))
+        }
+    };
+    let program = Program { file: Arc::clone(compiled), place };
+    let old = step.partition.programs.get_mut(id as usize).and_then(|kept| kept.replace(program));
     let owner = step.tenant(tenant);
-    let group = owner.groups.entry(plan.name.clone()).or_insert_with(|| Group::new(uid, &deploy.name));
+    owner.listeners.retain(|listener| *listener != id);
+    if compiled.listens() {
+        owner.listeners.push(id);
+        owner.listeners.sort_unstable();
+    }
+    let group = step.group(id)?;
     let mut memories = std::mem::take(&mut group.rules);
     for rule in &plan.rules {
         let known = memories.iter_mut().find(|memory| memory.name == rule.name).map(std::mem::take);
         group.rules.push(remember(rule, known.unwrap_or_default(), t_ms));
     }
-    let Some((_, wiring)) = compiled.group(&plan.name) else { return plan.name.clone() };
-    let before = old.and_then(|old| Some((&old.policy, old.group(&plan.name)?.1)));
+    let before = old.as_ref().and_then(|old| Some((&old.file.policy, old.wiring()?)));
     fit_lists(group, &compiled.policy, before.map(|(policy, _)| policy));
     aggregate::fit(
         group,
@@ -116,7 +126,7 @@ fn fit(
         |wired| before?.1.aggregates.iter().position(|known| known.words == wired.words),
     );
     group.edges = vec![Edge::default(); plan.windows.len() + plan.freezes.len()];
-    plan.name.clone()
+    Some(id)
 }
 
 /// What a rule remembers under a new version: `for`, `stabilize` and schedules start again where it means something

@@ -54,9 +54,8 @@ pub fn explain(state: &Partition, tenant: &str, group: &str, at_ms: i64) -> Opti
         state.step(&Record { offset, appended_ms: at_ms, event }).ok()?;
     }
     let judged = state.peek(tenant, group, at_ms.max(state.t()), "why")?;
-    let known = state.state.tenants.get(tenant)?.groups.get(group)?;
-    let compiled = state.compiled.get(&(tenant.to_owned(), known.file.clone()))?;
-    let plan = compiled.policy.groups.iter().find(|plan| plan.name == group)?;
+    let (id, known) = state.group(tenant, group)?;
+    let plan = state.program(id)?.plan()?;
     let floor = bounds::of(known, plan).floor_by;
     Some(Why {
         decision: judged.decision?,

@@ -11,6 +11,10 @@ use weir_grammar::policy::{AlarmState, Direction};
 /// One group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its tenant's place in the partition.
+    pub tenant: u32,
     /// Which life of it.
     pub uid: GroupUid,
     /// The policy file it lives in.
@@ -155,8 +159,10 @@ pub struct Pause {
 impl Group {
     /// A new group of no servers that has never decided anything.
     #[must_use]
-    pub fn new(uid: GroupUid, file: &str) -> Self {
+    pub fn new(tenant: u32, name: &str, uid: GroupUid, file: &str) -> Self {
         Self {
+            name: name.to_owned(),
+            tenant,
             uid,
             file: file.to_owned(),
             target: 0,

@@ -56,7 +56,7 @@ pub struct Sight<'a> {
     /// Its wiring.
     pub wiring: &'a Wiring,
     /// Its tenant's standing.
-    pub standing: &'a Standing,
+    pub standing: Standing<'a>,
     /// The bounds that hold.
     pub bounds: &'a bounds::Bounds,
     /// The instant.

@@ -12,12 +12,12 @@ use crate::{
     outcome::{Happening, Outcome},
     partition::{Step, Why},
     rows,
-    tenant::{Compiled, FORCES_MAX},
+    tenant::{FORCES_MAX, GroupId},
     view::{Change, Row},
     wiring::{Wiring, event_place},
 };
-use std::{collections::BTreeMap, sync::Arc};
-use weir_grammar::policy::{AlarmState, Counted, Metric};
+use std::collections::BTreeMap;
+use weir_grammar::policy::{AlarmState, Counted};
 
 /// A sample this far from `t`, milliseconds, is dropped (rule 1).
 pub const SAMPLE_SKEW_MS: i64 = 30_000;
@@ -64,40 +64,56 @@ pub(crate) fn drop_fact(step: &mut Step<'_>, tenant: &str, reason: &str) {
     step.effects.rows.push(Row { tenant: tenant.to_owned(), name: String::new(), change: Change::Tenant(row) });
 }
 
-/// The tenant's groups with their programs, in the order of their names; of the named group only, where one is named.
-fn groups(step: &Step<'_>, tenant: &str, only: Option<&str>) -> Vec<(String, Arc<Compiled>)> {
-    let Some(owner) = step.partition.state.tenants.get(tenant) else { return Vec::new() };
-    let wanted = owner.groups.iter().filter(|(name, _)| only.is_none_or(|only| only == name.as_str()));
-    let program = |file: &String| step.partition.compiled.get(&(tenant.to_owned(), file.clone())).cloned();
-    wanted.filter_map(|(name, group)| Some((name.clone(), program(&group.file)?))).collect()
+/// Whom a fact may concern: the server it names, and the groups that may hear it, in the order of their making.
+struct Audience {
+    server: Option<(GroupId, Slot)>,
+    groups: Vec<GroupId>,
 }
 
-/// The server that a fact names, with its group.
-fn server(step: &Step<'_>, tenant: &str, about: &About) -> Option<(String, Slot)> {
-    step.partition.state.tenants.get(tenant)?.find(&about.server)
+impl Audience {
+    /// The group of the server, else the group that is named, and all that listen to what is about nobody.
+    fn of(step: &Step<'_>, tenant: &str, about: &About) -> Self {
+        let Some(owner) = step.partition.tenant(tenant) else { return Self { server: None, groups: Vec::new() } };
+        let server = owner.find(&about.server);
+        let named = server.map(|(id, _)| id).or_else(|| owner.groups.get(about.group.as_ref()?).copied());
+        let mut groups = owner.listeners.clone();
+        if let Some(id) = named.filter(|id| !groups.contains(id)) {
+            groups.push(id);
+            groups.sort_unstable();
+        }
+        Self { server, groups }
+    }
+
+    /// Whose key in the group `id` a fact about a server has, if it is one of that group's.
+    fn key_in(&self, id: GroupId) -> Option<u64> {
+        self.server.filter(|(group, _)| *group == id).map(|(_, slot)| slot.key())
+    }
+}
+
+/// Whether a fact names the group at a place.
+fn names_group(step: &Step<'_>, about: &About, id: GroupId) -> bool {
+    about.group.as_ref().is_some_and(|name| step.partition.at(id).is_some_and(|group| group.name == *name))
 }
 
 fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &Alarm) {
-    let named = server(step, tenant, &alarm.about);
-    let group = named.as_ref().map(|(group, _)| group.as_str()).or(alarm.about.group.as_deref());
+    let audience = Audience::of(step, tenant, &alarm.about);
     let mut fits = false;
-    for (name, compiled) in groups(step, tenant, None) {
-        let declared = compiled.policy.alarms.iter().enumerate();
+    for id in audience.groups.iter().copied() {
+        let Some(program) = step.partition.program(id).cloned() else { continue };
+        let declared = program.file.policy.alarms.iter().enumerate();
         for (place, declared) in declared.filter(|(_, declared)| declared.from == alarm.name) {
-            let whom = if declared.shared {
-                subject(&alarm.about)
-            } else if group == Some(name.as_str()) {
-                named.as_ref().map_or(SHARED, |(_, slot)| slot.key())
-            } else {
-                continue;
+            let whom = match audience.key_in(id) {
+                _ if declared.shared => subject(&alarm.about),
+                Some(key) => key,
+                None if audience.server.is_none() && names_group(step, &alarm.about, id) => SHARED,
+                None => continue,
             };
             fits = true;
-            step.catch_up(tenant, &name);
+            step.catch_up(id);
             let t_ms = step.t();
-            let Some(known) = step.tenant(tenant).groups.get_mut(&name) else { continue };
-            let Some(about) = known.alarms.get_mut(place) else { continue };
+            let Some(about) = step.group(id).and_then(|group| group.alarms.get_mut(place)) else { continue };
             if note(about, whom, alarm, t_ms) {
-                step.touch(tenant, &name, &format!("alarm {}", declared.name));
+                step.touch(id, &format!("alarm {}", declared.name));
             } else {
                 drop_fact(step, tenant, "alarm older than the one before it");
             }
@@ -142,27 +158,28 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
     if sample.at.abs_diff(t_ms) > SAMPLE_SKEW_MS.unsigned_abs() {
         return drop_fact(step, tenant, "sample too far from the log's time");
     }
-    let named = server(step, tenant, &sample.about);
-    let only = named.as_ref().map(|(group, _)| group.as_str()).or(sample.about.group.as_deref());
+    let audience = Audience::of(step, tenant, &sample.about);
     let mut fits = false;
-    for (name, compiled) in groups(step, tenant, None) {
-        let called = |known: &Metric| known.from == sample.metric || known.name == sample.metric;
-        let declared = compiled.policy.metrics.iter().enumerate().filter(|(_, known)| called(known));
-        for (index, metric) in declared {
-            let key = match (&named, metric.shared) {
+    for id in audience.groups.iter().copied() {
+        let Some(program) = step.partition.program(id).cloned() else { continue };
+        let Some(wiring) = program.wiring() else { continue };
+        for (place, metric) in program.file.policy.metrics.iter().enumerate() {
+            if metric.from != sample.metric && metric.name != sample.metric {
+                continue;
+            }
+            let key = match audience.key_in(id) {
                 // A shared series is the tenant's; naming a group keeps it to that group.
-                (_, true) if sample.about.group.as_ref().is_none_or(|group| *group == name) => SHARED,
-                (Some((_, slot)), false) if only == Some(name.as_str()) => slot.key(),
+                _ if metric.shared && (sample.about.group.is_none() || names_group(step, &sample.about, id)) => SHARED,
+                Some(key) if !metric.shared => key,
                 _ => continue,
             };
             fits = true;
-            step.catch_up(tenant, &name);
-            let Some((_, wiring)) = compiled.group(&name) else { continue };
-            if let Some(edge_ms) = fill(step, tenant, &name, wiring, index, key, sample) {
-                step.wake_by(tenant, &name, edge_ms);
+            step.catch_up(id);
+            if let Some(edge_ms) = fill(step, id, wiring, place, key, sample) {
+                step.wake_by(id, edge_ms);
             }
-            if let Some(silence) = wiring.silences.get(index).copied().flatten() {
-                step.wake_by(tenant, &name, t_ms.saturating_add(silence.0));
+            if let Some(silence) = wiring.silences.get(place).copied().flatten() {
+                step.wake_by(id, t_ms.saturating_add(silence.0));
             }
         }
     }
@@ -172,17 +189,9 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
 }
 
 /// Puts a sample into the group's windows of that metric; the next edge at which it may be seen.
-fn fill(
-    step: &mut Step<'_>,
-    tenant: &str,
-    group: &str,
-    wiring: &Wiring,
-    metric: usize,
-    key: u64,
-    sample: &Sample,
-) -> Option<i64> {
+fn fill(step: &mut Step<'_>, id: GroupId, wiring: &Wiring, metric: usize, key: u64, sample: &Sample) -> Option<i64> {
     let t_ms = step.t();
-    let known = step.tenant(tenant).groups.get_mut(group)?;
+    let known = step.group(id)?;
     if let Some(heard) = known.heard.get_mut(metric) {
         *heard = Some(t_ms);
     }
@@ -211,34 +220,37 @@ fn force_rule(step: &mut Step<'_>, tenant: &str, id: &str, force: &Force) {
     if owner.forces.len() >= FORCES_MAX {
         return drop_fact(step, tenant, "force over the number that is remembered");
     }
-    let found = groups(step, tenant, Some(&force.group)).into_iter().next();
-    let rule = found.and_then(|(_, compiled)| {
-        let plan = compiled.policy.groups.iter().find(|plan| plan.name == force.group)?;
-        plan.rules.iter().position(|rule| rule.name == force.rule)
+    let group = owner.groups.get(&force.group).copied();
+    let rule = group.and_then(|group| {
+        let rules = &step.partition.program(group)?.plan()?.rules;
+        Some((group, rules.iter().position(|rule| rule.name == force.rule)?))
     });
-    let Some(rule) = rule else { return drop_fact(step, tenant, "force of a rule that is not there") };
+    let Some((group, rule)) = rule else { return drop_fact(step, tenant, "force of a rule that is not there") };
     step.tenant(tenant).forces.insert(id.to_owned(), (t_ms, offset));
-    step.catch_up(tenant, &force.group);
+    step.catch_up(group);
     let cause = format!("force {} by {}", force.rule, force.actor);
-    step.look(
-        tenant,
-        &force.group,
-        t_ms,
-        &Why { cause: &cause, forced: Some((rule, force.by, &force.actor)), verbose: false },
-    );
+    let why = Why { forced: Some((rule, force.by, &force.actor)), ..Why::of(&cause) };
+    step.look(group, t_ms, &why);
 }
 
 fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
-    let named = server(step, tenant, &happened.about);
-    let only = named.map(|(group, _)| group).or_else(|| happened.about.group.clone());
+    let audience = Audience::of(step, tenant, &happened.about);
+    let named = audience.server.map(|(id, _)| id);
     let mut fits = false;
-    for (name, compiled) in groups(step, tenant, only.as_deref()) {
-        let declared = compiled.policy.events.iter().enumerate();
-        for (index, declared) in declared.filter(|(_, declared)| declared.from == happened.kind) {
+    for id in audience.groups {
+        // What is about a server or a group is that group's alone; what is about nobody is everybody's.
+        let elsewhere = match (named, &happened.about.group) {
+            (Some(named), _) => named != id,
+            (None, Some(_)) => !names_group(step, &happened.about, id),
+            (None, None) => false,
+        };
+        let Some(program) = step.partition.program(id).cloned().filter(|_| !elsewhere) else { continue };
+        let declared = program.file.policy.events.iter().enumerate();
+        for (place, declared) in declared.filter(|(_, declared)| declared.from == happened.kind) {
             fits = true;
-            step.catch_up(tenant, &name);
-            tally(step, tenant, &name, Counted::Declared(index));
-            step.touch(tenant, &name, &format!("event {}", declared.name));
+            step.catch_up(id);
+            tally(step, id, Counted::Declared(place));
+            step.touch(id, &format!("event {}", declared.name));
         }
     }
     if !fits {
@@ -246,11 +258,11 @@ fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
     }
 }
 
-fn tally(step: &mut Step<'_>, tenant: &str, group: &str, counted: Counted) {
+fn tally(step: &mut Step<'_>, id: GroupId, counted: Counted) {
     let t_ms = step.t();
-    let Some(known) = step.tenant(tenant).groups.get_mut(group) else { return };
-    let Some(times) = known.counts.get_mut(event_place(counted)) else { return };
-    let begins = t_ms.saturating_sub(weir_grammar::limits::COUNT_WINDOW_MAX.0);
+    let over = step.partition.program(id).and_then(|program| program.wiring()).map_or(0, |wiring| wiring.counts_over.0);
+    let Some(times) = step.group(id).and_then(|group| group.counts.get_mut(event_place(counted))) else { return };
+    let begins = t_ms.saturating_sub(over);
     times.retain(|at| *at > begins);
     times.push(t_ms);
     let surplus = times.len().saturating_sub(COUNTED_MAX);
@@ -258,19 +270,13 @@ fn tally(step: &mut Step<'_>, tenant: &str, group: &str, counted: Counted) {
 }
 
 fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
-    let Some(group) = step.tenant(tenant).by_uid(outcome.uid).map(str::to_owned) else {
+    let Some(id) = step.by_uid(outcome.uid) else {
         return drop_fact(step, tenant, "outcome of a group that is gone");
     };
-    step.catch_up(tenant, &group);
-    let warmup_ms = groups(step, tenant, Some(&group))
-        .first()
-        .and_then(|(_, compiled)| {
-            compiled.policy.groups.iter().find(|plan| plan.name == group).map(|plan| plan.warmup.0)
-        })
-        .unwrap_or(0);
+    step.catch_up(id);
+    let warmup_ms = step.partition.program(id).and_then(|program| program.plan()).map_or(0, |plan| plan.warmup.0);
     let t_ms = step.t();
-    let owner = step.tenant(tenant);
-    let Some(known) = owner.groups.get_mut(&group) else { return };
+    let Some(known) = step.group(id) else { return };
     let moved = known.members.apply(outcome, t_ms, warmup_ms);
     if moved.repeated {
         return;
@@ -282,14 +288,11 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         for window in &mut known.windows {
             window.forget(slot.key());
         }
-        for name in names {
-            if owner.names.get(&name).is_some_and(|(_, of)| *of == slot) {
-                owner.names.remove(&name);
-            }
-        }
+        step.tenant(tenant).forget_server(id, slot, &names);
     }
     if let Some((slot, names)) = moved.named {
-        owner.names.extend(names.into_iter().map(|name| (name, (group.clone(), slot))));
+        let owner = step.tenant(tenant);
+        names.into_iter().for_each(|name| owner.servers.insert(name, (id, slot)));
     }
     let (cause, counted) = match &outcome.happening {
         Happening::Building { slot, .. } => (format!("server {slot} building"), None),
@@ -299,18 +302,25 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         Happening::Removed { slot } => (format!("server {slot} removed"), None),
         Happening::Lost { slot, reason } => (format!("server {slot} lost: {reason}"), Some(Counted::ServerLost)),
         Happening::Degraded { reason } => {
-            known.degraded = Some(reason.clone());
+            degrade(step, id, Some(reason.clone()));
             (format!("degraded: {reason}"), None)
         }
         Happening::Healed => {
-            known.degraded = None;
+            degrade(step, id, None);
             ("healed".to_owned(), None)
         }
     };
     if let Some(counted) = counted {
-        tally(step, tenant, &group, counted);
+        tally(step, id, counted);
     }
-    step.touch(tenant, &group, &cause);
+    step.touched.insert(id);
+    step.touch(id, &cause);
+}
+
+fn degrade(step: &mut Step<'_>, id: GroupId, words: Option<String>) {
+    if let Some(group) = step.group(id) {
+        group.degraded = words;
+    }
 }
 
 /// The row of a policy file, after a deploy or where its groups changed.

@@ -24,6 +24,7 @@ pub mod explain;
 pub mod group;
 pub mod guard;
 pub mod id;
+pub mod index;
 pub mod intake;
 pub mod ledger;
 pub mod member;

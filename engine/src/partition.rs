@@ -1,17 +1,19 @@
 //! The state of one partition, and the step that a record of its log takes it.
 //!
 //! `step` is the whole engine: single-threaded, no clock, no I/O, no randomness. Timers fire at their own instants, in
-//! order of (instant, tenant, group), before the record that moved `t` past them is applied; so a decision depends on
-//! the log alone and not on how often the clock was written down.
+//! order of (instant, group), before the record that moved `t` past them is applied; so a decision depends on the log
+//! alone and not on how often the clock was written down.
 
 use crate::{
     command::Command,
     decide::{self, Case, Judged, SEMANTICS},
     decision::Decision,
     event::{Record, Right},
-    id::Position,
+    group::Group,
+    id::{GroupUid, Position},
+    index::Index,
     intake, rows,
-    tenant::{Compiled, File, Tenant},
+    tenant::{File, GroupId, Program, Tenant},
     view::Row,
     wish::Moment,
 };
@@ -28,22 +30,26 @@ pub const GROUPS_PER_RECORD_MAX: usize = 4_096;
 pub const GAP_MS: i64 = 120_000;
 
 /// The version of the snapshot's bytes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// One partition.
 #[derive(Clone, Debug)]
 pub struct Partition {
     pub(crate) state: State,
-    /// Programs by (tenant, file); made from the texts.
-    pub(crate) compiled: BTreeMap<(String, String), Arc<Compiled>>,
-    /// Every group's next timer, by (instant, tenant, group); made from the groups' own `due`.
-    timers: BTreeSet<(i64, String, String)>,
+    /// Tenants by name; made from the state.
+    tenants: Index<String, u32>,
+    /// Each group's program, in the order of the groups; made from the files' texts.
+    pub(crate) programs: Vec<Option<Program>>,
+    /// Groups by uid; made from the state.
+    uids: Index<GroupUid, GroupId>,
+    /// Every group's next timer; made from the groups' own `due`.
+    timers: BTreeSet<(i64, GroupId)>,
     /// Every evaluation gives its decision, not only those that are news: for tests in policy files and for `why`.
-    pub(crate) verbose: bool,
+    verbose: bool,
 }
 
 /// What is kept in a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) log_id: String,
     pub(crate) partition: u32,
@@ -53,7 +59,10 @@ pub(crate) struct State {
     pub(crate) semantics: u32,
     /// A stretch in which the log was silent too long, while timers within it remain to be run.
     pub(crate) gap: Option<(i64, i64)>,
-    pub(crate) tenants: BTreeMap<String, Tenant>,
+    /// In the order in which the log first named them.
+    pub(crate) tenants: Vec<Tenant>,
+    /// In the order in which they were made; one that was removed leaves its place empty.
+    pub(crate) groups: Vec<Option<Group>>,
 }
 
 /// What a step gives.
@@ -88,7 +97,7 @@ pub enum Halt {
 pub struct Damaged(String);
 
 /// Why a group is looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Why<'a> {
     pub(crate) cause: &'a str,
     pub(crate) forced: Option<(usize, Right, &'a str)>,
@@ -106,7 +115,7 @@ impl Partition {
     /// The state before the first record of the log `log_id`.
     #[must_use]
     pub fn new(log_id: &str, partition: u32) -> Self {
-        let state = State {
+        Self::around(State {
             log_id: log_id.to_owned(),
             partition,
             next: 0,
@@ -114,9 +123,20 @@ impl Partition {
             digest: [0; 32],
             semantics: SEMANTICS,
             gap: None,
-            tenants: BTreeMap::new(),
-        };
-        Self { state, compiled: BTreeMap::new(), timers: BTreeSet::new(), verbose: false }
+            tenants: Vec::new(),
+            groups: Vec::new(),
+        })
+    }
+
+    fn around(state: State) -> Self {
+        Self {
+            state,
+            tenants: Index::default(),
+            programs: Vec::new(),
+            uids: Index::default(),
+            timers: BTreeSet::new(),
+            verbose: false,
+        }
     }
 
     /// The next offset to apply.
@@ -125,7 +145,7 @@ impl Partition {
         self.state.next
     }
 
-    /// The log's time, epoch milliseconds: the largest of door's and log's clocks so far.
+    /// The log's time, epoch milliseconds: the largest so far of what door's and log's clocks agree has come.
     #[must_use]
     pub fn t(&self) -> i64 {
         self.state.t_ms
@@ -135,7 +155,7 @@ impl Partition {
     /// tick at once.
     #[must_use]
     pub fn next_timer(&self) -> Option<i64> {
-        self.timers.first().map(|(at_ms, ..)| *at_ms)
+        self.timers.first().map(|(at_ms, _)| *at_ms)
     }
 
     /// The rolling digest of all commands so far, hexadecimal.
@@ -161,6 +181,12 @@ impl Partition {
         self.verbose = verbose;
     }
 
+    /// The uid of a group that is there.
+    #[must_use]
+    pub fn uid_of(&self, tenant: &str, group: &str) -> Option<GroupUid> {
+        self.group(tenant, group).map(|(_, group)| group.uid)
+    }
+
     /// Canonical bytes of the whole state.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
@@ -180,18 +206,41 @@ impl Partition {
             Some((format, _)) => return Err(Damaged(format!("its format is {format}, this build reads {FORMAT}"))),
             None => return Err(Damaged("it is empty".into())),
         };
-        let mut restored = Self { state, compiled: BTreeMap::new(), timers: BTreeSet::new(), verbose: false };
-        for (name, tenant) in &mut restored.state.tenants {
-            tenant.index_names();
-            for (file, kept) in &tenant.files {
-                let compiled = File::compile(file, &kept.text, &kept.setup).map_err(Damaged)?;
-                restored.compiled.insert((name.clone(), file.clone()), Arc::new(compiled));
-            }
-            for (group, kept) in &tenant.groups {
-                restored.timers.extend(kept.due.map(|due| (due, name.clone(), group.clone())));
-            }
+        let mut restored = Self::around(state);
+        restored.programs = vec![None; restored.state.groups.len()];
+        for place in 0..restored.state.tenants.len() {
+            restored.wire_tenant(place as u32)?;
         }
         Ok(restored)
+    }
+
+    /// Makes everything of a tenant that is not stored.
+    fn wire_tenant(&mut self, place: u32) -> Result<(), Damaged> {
+        let State { tenants, groups, .. } = &mut self.state;
+        let Some(tenant) = tenants.get_mut(place as usize) else { return Ok(()) };
+        self.tenants.insert(tenant.name.clone(), place);
+        let mut files = BTreeMap::new();
+        for (name, file) in &tenant.files {
+            files.insert(name, Arc::new(File::compile(name, &file.text, &file.setup).map_err(Damaged)?));
+        }
+        for (name, id) in &tenant.groups {
+            let missing = || Damaged(format!("group `{name}` has no state or no policy"));
+            let group = groups.get(*id as usize).and_then(Option::as_ref).ok_or_else(missing)?;
+            let file = files.get(&group.file).ok_or_else(missing)?;
+            let program = Program { place: file.place(name).ok_or_else(missing)?, file: Arc::clone(file) };
+            if file.listens() {
+                tenant.listeners.push(*id);
+            }
+            self.uids.insert(group.uid, *id);
+            self.timers.extend(group.due.map(|due| (due, *id)));
+            for (slot, member) in group.members.iter() {
+                member.names.iter().for_each(|known| tenant.servers.insert(known.clone(), (*id, slot)));
+            }
+            if let Some(kept) = self.programs.get_mut(*id as usize) {
+                *kept = Some(program);
+            }
+        }
+        Ok(())
     }
 
     /// Applies the next record.
@@ -203,54 +252,67 @@ impl Partition {
             return Err(Halt::OutOfOrder { found: record.offset, expected: self.state.next });
         }
         let before_ms = self.state.t_ms;
-        let t_ms = before_ms.max(record.event.time).max(record.appended_ms);
+        // The earlier of the two clocks: one that runs ahead cannot drag the log's time along.
+        let t_ms = before_ms.max(record.event.time.min(record.appended_ms));
         self.state.t_ms = t_ms;
         if before_ms > 0 && t_ms - before_ms > GAP_MS {
             let from = self.state.gap.map_or(before_ms, |(from, _)| from);
             self.state.gap = Some((from, t_ms));
-            for tenant in self.state.tenants.values_mut() {
+            for tenant in &mut self.state.tenants {
                 tenant.intake_bad_ms = t_ms;
             }
         }
-        let mut step = Step {
-            position: Position { partition: self.state.partition, offset: record.offset },
-            effects: Effects::default(),
-            touched: BTreeSet::new(),
-            partition: self,
-        };
+        let mut step = Step::of(self, record.offset);
         step.run_timers();
         intake::apply(&mut step, &record.event);
-        let touched = std::mem::take(&mut step.touched);
-        let mut effects = step.effects;
-        effects.rows.extend(touched.iter().map(|(tenant, group)| rows::group(self, tenant, group)));
+        let Step { mut effects, touched, .. } = step;
+        effects.rows.extend(touched.iter().filter_map(|id| rows::group(self, *id)));
         for command in &effects.commands {
             let line = serde_json::to_vec(command).unwrap_or_default();
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&self.state.digest).update(&line);
-            self.state.digest = *hasher.finalize().as_bytes();
+            self.state.digest = *blake3::Hasher::new().update(&self.state.digest).update(&line).finalize().as_bytes();
         }
         self.state.next += 1;
         Ok(effects)
     }
 
-    /// Makes a group's next look be at `at_ms`.
-    pub(crate) fn set_due(&mut self, tenant: &str, group: &str, at_ms: i64) {
-        let Some(known) = self.state.tenants.get_mut(tenant).and_then(|owner| owner.groups.get_mut(group)) else {
-            return;
-        };
-        let entry = |at_ms| (at_ms, tenant.to_owned(), group.to_owned());
-        known.due.map(|due| self.timers.remove(&entry(due)));
-        known.due = Some(at_ms);
-        self.timers.insert(entry(at_ms));
-    }
-
     /// Evaluates a group as it would be at `now_ms`, without a record and without keeping anything.
     #[must_use]
     pub(crate) fn peek(&self, tenant: &str, group: &str, now_ms: i64, cause: &str) -> Option<Judged> {
+        let (id, _) = self.group(tenant, group)?;
         let mut copy = self.clone();
-        let position = Position { partition: self.state.partition, offset: self.state.next.saturating_sub(1) };
-        let mut step = Step { position, effects: Effects::default(), touched: BTreeSet::new(), partition: &mut copy };
-        step.judge(tenant, group, now_ms, &Why { verbose: true, ..Why::of(cause) })
+        let offset = self.state.next.saturating_sub(1);
+        Step::of(&mut copy, offset).judge(id, now_ms, &Why { verbose: true, ..Why::of(cause) })
+    }
+
+    /// A tenant by name.
+    pub(crate) fn tenant(&self, name: &str) -> Option<&Tenant> {
+        self.state.tenants.get(*self.tenants.get(name)? as usize)
+    }
+
+    /// A group by name, with its place.
+    pub(crate) fn group(&self, tenant: &str, name: &str) -> Option<(GroupId, &Group)> {
+        let id = *self.tenant(tenant)?.groups.get(name)?;
+        Some((id, self.at(id)?))
+    }
+
+    /// A group by place.
+    pub(crate) fn at(&self, id: GroupId) -> Option<&Group> {
+        self.state.groups.get(id as usize)?.as_ref()
+    }
+
+    /// A group's program.
+    pub(crate) fn program(&self, id: GroupId) -> Option<&Program> {
+        self.programs.get(id as usize)?.as_ref()
+    }
+
+    /// Makes a group's next look be at `at_ms`.
+    pub(crate) fn set_due(&mut self, id: GroupId, at_ms: Option<i64>) {
+        let Some(group) = self.state.groups.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        if group.due != at_ms {
+            group.due.map(|due| self.timers.remove(&(due, id)));
+            group.due = at_ms;
+            self.timers.extend(at_ms.map(|due| (due, id)));
+        }
     }
 }
 
@@ -260,10 +322,15 @@ pub(crate) struct Step<'a> {
     pub(crate) position: Position,
     pub(crate) effects: Effects,
     /// Groups whose row changed.
-    pub(crate) touched: BTreeSet<(String, String)>,
+    pub(crate) touched: BTreeSet<GroupId>,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    fn of(partition: &'a mut Partition, offset: u64) -> Self {
+        let position = Position { partition: partition.state.partition, offset };
+        Self { partition, position, effects: Effects::default(), touched: BTreeSet::new() }
+    }
+
     pub(crate) fn t(&self) -> i64 {
         self.partition.state.t_ms
     }
@@ -271,96 +338,133 @@ impl Step<'_> {
     /// Runs due timers in their order, for at most [`GROUPS_PER_RECORD_MAX`] groups.
     fn run_timers(&mut self) {
         for _ in 0..GROUPS_PER_RECORD_MAX {
-            let due = self.partition.timers.first().filter(|(at_ms, ..)| *at_ms <= self.t()).cloned();
-            let Some((at_ms, tenant, group)) = due else {
-                self.partition.state.gap = None;
-                return;
-            };
-            self.look(&tenant, &group, at_ms, &Why::of("timer"));
+            match self.partition.timers.first().copied() {
+                Some((at_ms, id)) if at_ms <= self.t() => self.look(id, at_ms, &Why::of("timer")),
+                Some(_) | None => {
+                    self.partition.state.gap = None;
+                    return;
+                }
+            }
         }
     }
 
     /// Runs the timers of one group that are due, so that a fact finds it as of now.
-    pub(crate) fn catch_up(&mut self, tenant: &str, group: &str) {
-        while let Some(at_ms) = self.due(tenant, group).filter(|at_ms| *at_ms <= self.t()) {
-            self.look(tenant, group, at_ms, &Why::of("timer"));
+    pub(crate) fn catch_up(&mut self, id: GroupId) {
+        while let Some(at_ms) = self.partition.at(id).and_then(|group| group.due).filter(|at_ms| *at_ms <= self.t()) {
+            self.look(id, at_ms, &Why::of("timer"));
         }
     }
 
     /// A fact touched a group: evaluate it as of now.
-    pub(crate) fn touch(&mut self, tenant: &str, group: &str, cause: &str) {
-        self.look(tenant, group, self.t(), &Why::of(cause));
+    pub(crate) fn touch(&mut self, id: GroupId, cause: &str) {
+        self.look(id, self.t(), &Why::of(cause));
     }
 
     /// Evaluates a group at an instant and collects what came out.
-    pub(crate) fn look(&mut self, tenant: &str, group: &str, at_ms: i64, why: &Why<'_>) {
-        let why = Why { verbose: why.verbose || self.partition.verbose, ..why.clone() };
-        let Some(judged) = self.judge(tenant, group, at_ms, &why) else { return };
+    pub(crate) fn look(&mut self, id: GroupId, at_ms: i64, why: &Why<'_>) {
+        let why = Why { verbose: why.verbose || self.partition.verbose, ..*why };
+        let Some(judged) = self.judge(id, at_ms, &why) else { return };
         if judged.news {
-            self.touched.insert((tenant.to_owned(), group.to_owned()));
+            self.touched.insert(id);
         }
         self.effects.decisions.extend(judged.missed);
         self.effects.decisions.extend(judged.decision);
         self.effects.commands.extend(judged.command);
     }
 
-    fn judge(&mut self, tenant: &str, group: &str, now_ms: i64, why: &Why<'_>) -> Option<Judged> {
-        let state = &mut self.partition.state;
-        let owner = state.tenants.get_mut(tenant)?;
-        let standing = owner.standing();
-        let known = owner.groups.get_mut(group)?;
-        let file = owner.files.get(&known.file)?;
-        let compiled = self.partition.compiled.get(&(tenant.to_owned(), known.file.clone()))?;
-        let (plan, wiring) = compiled.group(group)?;
+    fn judge(&mut self, id: GroupId, now_ms: i64, why: &Why<'_>) -> Option<Judged> {
+        let Partition { state, programs, .. } = &mut *self.partition;
+        let group = state.groups.get_mut(id as usize)?.as_mut()?;
+        let tenant = state.tenants.get(group.tenant as usize)?;
+        let file = tenant.files.get(&group.file)?;
+        let program = programs.get(id as usize)?.as_ref()?;
+        let name = std::mem::take(&mut group.name);
         let gap = state.gap.filter(|(_, to)| now_ms <= *to);
-        let moment = Moment { now_ms, t_ms: state.t_ms, gap, intake_bad_ms: owner.intake_bad_ms };
         let case = Case {
-            tenant,
-            name: group,
+            tenant: &tenant.name,
+            name: &name,
             hash: file.hash.get(..16).unwrap_or_default(),
             version: file.version,
-            policy: &compiled.policy,
-            plan,
-            wiring,
-            standing: &standing,
-            moment,
+            policy: &program.file.policy,
+            plan: program.plan()?,
+            wiring: program.wiring()?,
+            standing: tenant.standing(),
+            moment: Moment { now_ms, t_ms: state.t_ms, gap, intake_bad_ms: tenant.intake_bad_ms },
             position: self.position,
             cause: why.cause,
             forced: why.forced,
             verbose: why.verbose,
         };
-        let before = known.due;
-        let judged = decide::judge(known, &case);
-        let after = known.due;
-        self.reschedule(tenant, group, before, after);
+        let (due, target) = (group.due, group.target);
+        let judged = decide::judge(group, &case);
+        group.name = name;
+        let next = std::mem::replace(&mut group.due, due);
+        let (owner, grown) = (group.tenant, group.target);
+        if let Some(tenant) = state.tenants.get_mut(owner as usize).filter(|_| grown != target) {
+            tenant.wanted = tenant.wanted.saturating_add(grown).saturating_sub(target);
+        }
+        self.partition.set_due(id, next);
         Some(judged)
     }
 
-    fn due(&self, tenant: &str, group: &str) -> Option<i64> {
-        self.partition.state.tenants.get(tenant)?.groups.get(group)?.due
-    }
-
-    /// Moves a group's entry in the queue of timers.
-    pub(crate) fn reschedule(&mut self, tenant: &str, group: &str, before: Option<i64>, after: Option<i64>) {
-        if before == after {
-            return;
-        }
-        let entry = |at_ms| (at_ms, tenant.to_owned(), group.to_owned());
-        before.map(|at_ms| self.partition.timers.remove(&entry(at_ms)));
-        self.partition.timers.extend(after.map(entry));
-    }
-
     /// A fact arrived that changes nothing before `at_ms`: look then at the latest.
-    pub(crate) fn wake_by(&mut self, tenant: &str, group: &str, at_ms: i64) {
-        let known = self.partition.state.tenants.get_mut(tenant).and_then(|owner| owner.groups.get_mut(group));
-        let Some(known) = known else { return };
-        let before = known.due;
-        known.wake_by(at_ms);
-        let after = known.due;
-        self.reschedule(tenant, group, before, after);
+    pub(crate) fn wake_by(&mut self, id: GroupId, at_ms: i64) {
+        let due = self.partition.at(id).and_then(|group| group.due);
+        if due.is_none_or(|due| at_ms < due) {
+            self.partition.set_due(id, Some(at_ms));
+        }
     }
 
-    pub(crate) fn tenant(&mut self, tenant: &str) -> &mut Tenant {
-        self.partition.state.tenants.entry(tenant.to_owned()).or_default()
+    /// A tenant's place; one that the log names for the first time gets one.
+    pub(crate) fn tenant_place(&mut self, name: &str) -> u32 {
+        if let Some(place) = self.partition.tenants.get(name) {
+            return *place;
+        }
+        let place = self.partition.state.tenants.len() as u32;
+        self.partition.state.tenants.push(Tenant { name: name.to_owned(), ..Tenant::default() });
+        self.partition.tenants.insert(name.to_owned(), place);
+        place
+    }
+
+    pub(crate) fn tenant(&mut self, name: &str) -> &mut Tenant {
+        let place = self.tenant_place(name) as usize;
+        // The place was made just now, if it was not there before.
+        #[expect(clippy::indexing_slicing, reason = "places are indices of this list")]
+        &mut self.partition.state.tenants[place]
+    }
+
+    pub(crate) fn group(&mut self, id: GroupId) -> Option<&mut Group> {
+        self.partition.state.groups.get_mut(id as usize)?.as_mut()
+    }
+
+    pub(crate) fn by_uid(&self, uid: GroupUid) -> Option<GroupId> {
+        self.partition.uids.get(&uid).copied()
+    }
+
+    /// A new group takes its place.
+    pub(crate) fn found(&mut self, tenant: &str, group: Group) -> GroupId {
+        let id = self.partition.state.groups.len() as GroupId;
+        self.partition.uids.insert(group.uid, id);
+        self.tenant(tenant).groups.insert(group.name.clone(), id);
+        self.partition.state.groups.push(Some(group));
+        self.partition.programs.push(None);
+        id
+    }
+
+    /// A group is gone; its place stays empty.
+    pub(crate) fn bury(&mut self, tenant: &str, id: GroupId) -> Option<Group> {
+        self.partition.set_due(id, None);
+        let group = self.partition.state.groups.get_mut(id as usize)?.take()?;
+        self.partition.uids.remove(&group.uid);
+        if let Some(program) = self.partition.programs.get_mut(id as usize) {
+            *program = None;
+        }
+        let owner = self.tenant(tenant);
+        owner.groups.remove(&group.name);
+        owner.listeners.retain(|listener| *listener != id);
+        owner.wanted = owner.wanted.saturating_sub(group.target);
+        group.members.iter().for_each(|(slot, member)| owner.forget_server(id, slot, &member.names));
+        self.touched.remove(&id);
+        Some(group)
     }
 }

@@ -297,8 +297,8 @@ impl<'a> Rehearsal<'a> {
 
     /// Servers that take their part and are warm at `warm_ms`, oldest first.
     fn ready(&self, warm_ms: i64) -> Vec<Slot> {
-        let group = self.partition.state.tenants.get(TENANT).and_then(|tenant| tenant.groups.get(&self.group));
-        let members = group.into_iter().flat_map(|group| group.members.iter());
+        let group = self.partition.group(TENANT, &self.group);
+        let members = group.into_iter().flat_map(|(_, group)| group.members.iter());
         members
             .filter(|(_, member)| member.stage == Stage::Ready && member.warm_ms <= warm_ms)
             .map(|(slot, _)| slot)
@@ -338,8 +338,7 @@ impl<'a> Rehearsal<'a> {
     }
 
     fn reasons(&self) -> u64 {
-        let tenant = self.partition.state.tenants.get(TENANT);
-        tenant.and_then(|tenant| tenant.groups.get(&self.group)).map_or(0, |group| group.reasons)
+        self.partition.group(TENANT, &self.group).map_or(0, |(_, group)| group.reasons)
     }
 
     fn resize(&mut self, target: u32) {
@@ -387,31 +386,28 @@ enum Act<'a> {
 }
 
 impl Partition {
-    /// The uid of a group that is there.
-    #[must_use]
-    pub fn uid_of(&self, tenant: &str, group: &str) -> Option<GroupUid> {
-        self.state.tenants.get(tenant)?.groups.get(group).map(|group| group.uid)
-    }
-
     /// Gives a group `size` servers that were always there, and no history.
     fn set_stage(&mut self, tenant: &str, group: &str, size: u32, now_ms: i64) {
-        let Some(known) = self.state.tenants.get_mut(tenant).and_then(|tenant| tenant.groups.get_mut(group)) else {
-            return;
-        };
+        let Some((id, _)) = self.group(tenant, group) else { return };
+        let Some(known) = self.state.groups.get_mut(id as usize).and_then(Option::as_mut) else { return };
         known.target = size;
         known.members = crate::member::Members::default();
-        for serial in 1..=size {
-            let slot = Slot { serial, incarnation: 1 };
-            known.members.stage(slot, &server_name(slot));
-        }
         known.changes.clear();
         known.reasons = 0;
         known.last_change = None;
         known.unsettled_since = None;
-        if let Some(tenant) = self.state.tenants.get_mut(tenant) {
-            tenant.index_names();
+        let place = known.tenant as usize;
+        for serial in 1..=size {
+            let slot = Slot { serial, incarnation: 1 };
+            known.members.stage(slot, &server_name(slot));
+            if let Some(owner) = self.state.tenants.get_mut(place) {
+                owner.servers.insert(server_name(slot), (id, slot));
+            }
         }
-        self.set_due(tenant, group, now_ms);
+        if let Some(owner) = self.state.tenants.get_mut(place) {
+            owner.wanted = size;
+        }
+        self.set_due(id, Some(now_ms));
     }
 }
 

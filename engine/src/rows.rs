@@ -4,29 +4,28 @@ use crate::{
     bounds,
     group::Group,
     partition::Partition,
+    tenant::{GroupId, Tenant},
     time,
     view::{Change, GroupRow, PolicyRow, Row, RuleRow},
 };
 use weir_grammar::policy::Trigger;
 
-/// The row of a group, or that it is gone.
+/// The row of a group.
 #[must_use]
-pub fn group(partition: &Partition, tenant: &str, name: &str) -> Row {
-    let change = group_row(partition, tenant, name).map_or(Change::GroupGone, |row| Change::Group(Box::new(row)));
-    Row { tenant: tenant.to_owned(), name: name.to_owned(), change }
+pub(crate) fn group(partition: &Partition, id: GroupId) -> Option<Row> {
+    let group = partition.at(id)?;
+    let tenant = partition.state.tenants.get(group.tenant as usize)?;
+    let row = group_row(partition, tenant, id, group)?;
+    Some(Row { tenant: tenant.name.clone(), name: group.name.clone(), change: Change::Group(Box::new(row)) })
 }
 
 /// A group as `weir status` shows it.
-#[must_use]
-pub fn group_row(partition: &Partition, tenant: &str, name: &str) -> Option<GroupRow> {
-    let owner = partition.state.tenants.get(tenant)?;
-    let group = owner.groups.get(name)?;
-    let file = owner.files.get(&group.file)?;
-    let compiled = partition.compiled.get(&(tenant.to_owned(), group.file.clone()))?;
-    let plan = compiled.policy.groups.iter().find(|plan| plan.name == name)?;
+fn group_row(partition: &Partition, tenant: &Tenant, id: GroupId, group: &Group) -> Option<GroupRow> {
+    let file = tenant.files.get(&group.file)?;
+    let plan = partition.program(id)?.plan()?;
     let bounds = bounds::of(group, plan);
     Some(GroupRow {
-        group: name.to_owned(),
+        group: group.name.clone(),
         uid: group.uid,
         policy: group.file.clone(),
         version: file.version,
@@ -72,8 +71,10 @@ fn state(group: &Group, t_ms: i64) -> String {
 /// The row of a policy file in force, with why the newest deploy was refused, where it was.
 #[must_use]
 pub fn policy(partition: &Partition, tenant: &str, name: &str, refused: Option<String>) -> Row {
-    let file = partition.state.tenants.get(tenant).and_then(|owner| owner.files.get(name));
-    let groups = partition.state.tenants.get(tenant).into_iter().flat_map(|owner| &owner.groups);
+    let owner = partition.tenant(tenant);
+    let file = owner.and_then(|owner| owner.files.get(name));
+    let groups = owner.into_iter().flat_map(|owner| &owner.groups);
+    let here = |id: GroupId| partition.at(id).is_some_and(|group| group.file == name);
     let row = PolicyRow {
         name: name.to_owned(),
         version: file.map_or(0, |file| file.version),
@@ -81,7 +82,7 @@ pub fn policy(partition: &Partition, tenant: &str, name: &str, refused: Option<S
         text: file.map_or_else(String::new, |file| file.text.clone()),
         setup: file.map(|file| file.setup.clone()).unwrap_or_default(),
         capabilities: file.map(|file| file.capabilities.clone()).unwrap_or_default(),
-        groups: groups.filter(|(_, group)| group.file == name).map(|(group, _)| group.clone()).collect(),
+        groups: groups.filter(|(_, id)| here(**id)).map(|(group, _)| group.clone()).collect(),
         refused,
     };
     Row { tenant: tenant.to_owned(), name: name.to_owned(), change: Change::Policy(Box::new(row)) }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use weir_grammar::policy::Direction;
 
 /// What of a tenant a group's decision depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing<'a> {
     /// Servers that the tenant's other groups leave to this one beyond its target; `None` without a quota.
     pub quota_left: Option<u32>,
     /// Kill switches.
-    pub switches: Vec<KillSwitch>,
+    pub switches: &'a [KillSwitch],
 }
 
 /// No adding, or no removing, in a region.
@@ -37,10 +37,10 @@ impl KillSwitch {
     }
 }
 
-impl Standing {
+impl<'a> Standing<'a> {
     /// The switch that holds `direction` in `region`, if any.
     #[must_use]
-    pub fn switched_off(&self, region: &str, direction: Direction, now_ms: i64) -> Option<&KillSwitch> {
+    pub fn switched_off(&self, region: &str, direction: Direction, now_ms: i64) -> Option<&'a KillSwitch> {
         self.switches.iter().find(|switch| {
             let holds = match direction {
                 Direction::Add => switch.adding,

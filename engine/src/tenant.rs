@@ -3,14 +3,14 @@
 use crate::{
     command::Spec,
     event::Capability,
-    group::Group,
-    id::{GroupUid, Slot},
+    id::Slot,
+    index::Index,
     standing::{KillSwitch, Standing},
     view::TenantRow,
     wiring::Wiring,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use weir_grammar::policy::{self, Policy};
 
 /// Forces remembered a tenant, so that one sent again has no second effect.
@@ -19,12 +19,14 @@ pub const FORCES_MAX: usize = 4_096;
 pub const FORCES_KEPT_MS: i64 = 600_000;
 
 /// One tenant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tenant {
+    /// Its name.
+    pub name: String,
     /// Policy files by name.
     pub files: BTreeMap<String, File>,
-    /// Groups by name, over all files.
-    pub groups: BTreeMap<String, Group>,
+    /// Groups by name, over all files: their places in the partition.
+    pub groups: BTreeMap<String, GroupId>,
     /// Most servers over all groups.
     pub quota: Option<u32>,
     /// Kill switches.
@@ -35,10 +37,18 @@ pub struct Tenant {
     pub dropped: BTreeMap<String, u64>,
     /// The newest instant at which our own intake was unwell (rule 19).
     pub intake_bad_ms: i64,
-    /// Whom a server's name belongs to; made anew from the members when a state is restored.
+    /// Servers wanted over all groups.
+    pub wanted: u32,
+    /// Whom a server's name belongs to; made from the members, never stored.
     #[serde(skip)]
-    pub names: BTreeMap<String, (String, Slot)>,
+    pub servers: Index<String, (GroupId, Slot)>,
+    /// Groups that hear what is about nobody in particular: those whose files declare anything `shared`.
+    #[serde(skip)]
+    pub listeners: Vec<GroupId>,
 }
+
+/// A group's place in its partition, in the order of creation; never used again.
+pub type GroupId = u32;
 
 /// A policy file in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,28 +123,50 @@ fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>
 }
 
 impl Compiled {
-    /// A group's program and wiring.
+    /// A group's place in the file.
     #[must_use]
-    pub fn group(&self, name: &str) -> Option<(&policy::Group, &Wiring)> {
-        let index = self.policy.groups.iter().position(|plan| plan.name == name)?;
-        Some((self.policy.groups.get(index)?, self.wirings.get(index)?))
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.policy.groups.iter().position(|plan| plan.name == name)
+    }
+
+    /// Whether the file declares anything that is the tenant's and no server's.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.policy.metrics.iter().any(|metric| metric.shared)
+            || self.policy.alarms.iter().any(|alarm| alarm.shared)
+            || !self.policy.events.is_empty()
+    }
+}
+
+/// A group's program: its file, and its place in it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The file.
+    pub file: Arc<Compiled>,
+    /// The group's place in it.
+    pub place: usize,
+}
+
+impl Program {
+    /// The group's rules and bounds.
+    #[must_use]
+    pub fn plan(&self) -> Option<&policy::Group> {
+        self.file.policy.groups.get(self.place)
+    }
+
+    /// The group's wiring.
+    #[must_use]
+    pub fn wiring(&self) -> Option<&Wiring> {
+        self.file.wirings.get(self.place)
     }
 }
 
 impl Tenant {
-    /// The standing that a decision of the group `name` sees.
+    /// The standing that a decision of one of its groups sees.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        Standing {
-            quota_left: self.quota.map(|quota| quota.saturating_sub(self.wanted())),
-            switches: self.switches.clone(),
-        }
-    }
-
-    /// Servers wanted over all groups.
-    #[must_use]
-    pub fn wanted(&self) -> u32 {
-        self.groups.values().map(|group| group.target).fold(0, u32::saturating_add)
+    pub fn standing(&self) -> Standing<'_> {
+        let quota_left = self.quota.map(|quota| quota.saturating_sub(self.wanted));
+        Standing { quota_left, switches: &self.switches }
     }
 
     /// Counts a fact that had no effect.
@@ -144,24 +176,15 @@ impl Tenant {
 
     /// Finds a server by any of the names a sender gave.
     #[must_use]
-    pub fn find(&self, names: &[String]) -> Option<(String, Slot)> {
-        names.iter().find_map(|name| self.names.get(name).cloned())
+    pub fn find(&self, names: &[String]) -> Option<(GroupId, Slot)> {
+        names.iter().find_map(|name| self.servers.get(name.as_str()).copied())
     }
 
-    /// Finds a group by its uid.
-    #[must_use]
-    pub fn by_uid(&self, uid: GroupUid) -> Option<&str> {
-        self.groups.iter().find(|(_, group)| group.uid == uid).map(|(name, _)| name.as_str())
-    }
-
-    /// Makes the index of server names anew.
-    pub fn index_names(&mut self) {
-        self.names.clear();
-        for (name, group) in &self.groups {
-            for (slot, member) in group.members.iter() {
-                for known in &member.names {
-                    self.names.insert(known.clone(), (name.clone(), slot));
-                }
+    /// A server is known by these names no more, unless another one took them since.
+    pub fn forget_server(&mut self, group: GroupId, slot: Slot, names: &[String]) {
+        for name in names {
+            if self.servers.get(name.as_str()) == Some(&(group, slot)) {
+                self.servers.remove(name.as_str());
             }
         }
     }
@@ -185,7 +208,7 @@ impl Tenant {
         };
         TenantRow {
             quota: self.quota,
-            servers: self.wanted(),
+            servers: self.wanted,
             dropped: self.dropped.clone(),
             kill_switches: self.switches.iter().filter(|switch| switch.on(t_ms)).map(words).collect(),
         }

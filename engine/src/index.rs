@@ -1,0 +1,46 @@
+//! A look-up by name. Only looked into, never walked, so that its order cannot reach a decision.
+
+use std::{
+    borrow::Borrow,
+    collections::hash_map::DefaultHasher,
+    hash::{BuildHasherDefault, Hash},
+};
+
+/// Names to values. The hash has a fixed key, so a run is like the one before in time and space too.
+#[derive(Clone, Debug)]
+#[expect(clippy::disallowed_types, reason = "private, and no method walks it")]
+pub struct Index<K, V>(std::collections::HashMap<K, V, BuildHasherDefault<DefaultHasher>>);
+
+impl<K, V> Default for Index<K, V> {
+    fn default() -> Self {
+        Self(Default::default())
+    }
+}
+
+impl<K: Eq + Hash, V> Index<K, V> {
+    /// What a name stands for.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, name: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get(name)
+    }
+
+    /// Lets a name stand for something.
+    pub fn insert(&mut self, name: K, value: V) {
+        self.0.insert(name, value);
+    }
+
+    /// Takes a name away.
+    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, name: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        self.0.remove(name);
+    }
+
+    /// Takes all names away.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
