@@ -33,6 +33,7 @@ pub mod outcome;
 pub mod partition;
 pub mod plan;
 pub mod rehearse;
+pub mod replay;
 pub mod rows;
 pub mod settle;
 pub mod sketch;

@@ -206,12 +206,17 @@ impl Partition {
             Some((format, _)) => return Err(Damaged(format!("its format is {format}, this build reads {FORMAT}"))),
             None => return Err(Damaged("it is empty".into())),
         };
-        let mut restored = Self::around(state);
-        restored.programs = vec![None; restored.state.groups.len()];
-        for place in 0..restored.state.tenants.len() {
-            restored.wire_tenant(place as u32)?;
+        Self::wired(state)
+    }
+
+    /// Around a state with everything in place.
+    fn wired(state: State) -> Result<Self, Damaged> {
+        let mut wired = Self::around(state);
+        wired.programs = vec![None; wired.state.groups.len()];
+        for place in 0..wired.state.tenants.len() {
+            wired.wire_tenant(place as u32)?;
         }
-        Ok(restored)
+        Ok(wired)
     }
 
     /// Makes everything of a tenant that is not stored.
@@ -241,6 +246,27 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// The same state with nothing in it of other tenants: what may be handed to this one. Run on through its own records
+    /// it decides for it as the whole would, as long as one record's timers are no more than
+    /// [`GROUPS_PER_RECORD_MAX`].
+    ///
+    /// # Errors
+    /// Where a file in force no longer compiles, which a build that compiled it once does not do.
+    pub fn only(&self, tenant: &str) -> Result<Self, Damaged> {
+        let State { partition, next, t_ms, digest, semantics, gap, .. } = self.state;
+        let place = self.tenants.get(tenant).copied();
+        // Groups keep their places, and with them their order among timers; the tenant is the only one.
+        let own = |group: &Group| (Some(group.tenant) == place).then(|| Group { tenant: 0, ..group.clone() });
+        let groups = self.state.groups.iter().map(|group| group.as_ref().and_then(own)).collect();
+        let tenants = self.tenant(tenant).cloned().map(|kept| Tenant {
+            servers: Index::default(),
+            listeners: Vec::new(),
+            ..kept
+        });
+        let (log_id, tenants) = (self.state.log_id.clone(), Vec::from_iter(tenants));
+        Self::wired(State { log_id, partition, next, t_ms, digest, semantics, gap, tenants, groups })
     }
 
     /// Applies the next record.
