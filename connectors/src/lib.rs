@@ -11,6 +11,8 @@ pub mod executor;
 pub mod http;
 mod nearest;
 pub mod replay;
+pub mod run;
 pub mod secret;
 pub mod source;
+pub mod why;
 pub mod worker;

@@ -56,9 +56,18 @@ pub struct Said {
     pub text: String,
 }
 
-/// Answers why a group stood as it did: tenant, group, and the moment (epoch milliseconds; now where `None`). `None`
-/// where there was no such group.
-pub type WhyHook = dyn Fn(&str, &str, Option<i64>) -> crate::backend::Result<Option<Said>> + Send + Sync;
+/// A moment, half-open, epoch milliseconds: the minute that a person means who says `09:20`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Its beginning.
+    pub from_ms: i64,
+    /// What is no longer in it.
+    pub until_ms: i64,
+}
+
+/// Answers why a group stood as it did: tenant, group, and the moment, now where `None`. `None` where there was no such
+/// group.
+pub type WhyHook = dyn Fn(&str, &str, Option<Moment>) -> crate::backend::Result<Option<Said>> + Send + Sync;
 /// The engine's state of a partition before the record at an offset, as `Partition::snapshot` writes it, with nothing in
 /// it that is another tenant's: it is handed to the tenant named first.
 pub type StateHook = dyn Fn(&str, u32, u64) -> crate::backend::Result<Vec<u8>> + Send + Sync;

@@ -35,7 +35,7 @@ mod quota;
 mod refused;
 mod why;
 
-pub use door::{Door, Hooks, PartitionStatus, Said, StateHook, StatusHook, WhyHook};
+pub use door::{Door, Hooks, Moment, PartitionStatus, Said, StateHook, StatusHook, WhyHook};
 pub use problem::{Problem, Reason};
 
 /// The largest body that is read, bytes.

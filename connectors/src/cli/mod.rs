@@ -4,17 +4,31 @@
 //! work through the other rooms, and answers an [`Exit`] or a [`Failure`]. A command must never print a stack, a token
 //! (but once, on a terminal, at the first run) or a lone code; `--json` is one object a line.
 
+use crate::config::Config;
 use clap::{CommandFactory, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{future::Future, path::PathBuf, process::ExitCode, time::Duration};
+use tokio::runtime::Builder;
 
 mod check;
+mod client;
+mod clock;
+mod deploy;
 mod failure;
 mod files;
+mod journal;
 mod junit;
+mod log;
+mod orders;
 mod output;
 mod rehearsal;
+mod replay;
+mod run;
+mod stage;
+mod status;
 mod test;
+mod ticker;
 mod timeline;
+mod why;
 
 pub use failure::{Exit, Failure};
 pub use output::Output;
@@ -29,6 +43,8 @@ pub use output::Output;
 Examples:
   weir check policies/                       what is wrong with the policies, as a compiler says it
   weir test policies/web.weir                run the tests that stand in the file
+  weir run policies/web.weir                 everything in one process, with a simulated cloud
+  weir why web --at 09:20                    which rule fired or was nearest to firing, and what held it
 
 Exit codes: 0 done, 1 found something, 2 wrong usage, 3 could not reach the server."
 )]
@@ -54,11 +70,40 @@ pub struct Global {
     pub data: Option<PathBuf>,
 }
 
+impl Global {
+    /// The configuration, with the data folder as the command line has it.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or says something wrong.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let mut config = Config::load(self.config.as_deref()).map_err(Failure::usage)?;
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        Ok(config)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Check(check::Args),
     Test(test::Args),
-    /// Print the completions of a shell: `weir completions bash > /etc/bash_completion.d/weir`
+    Deploy(deploy::Args),
+    Status(status::Args),
+    Why(why::Args),
+    Force(orders::Force),
+    Pause(orders::Pause),
+    Resume(orders::Resume),
+    Remove(orders::Remove),
+    KillSwitch(orders::KillSwitch),
+    Log(log::Args),
+    Replay(replay::Args),
+    /// Print the completions of a shell
+    #[command(after_help = "\
+Examples:
+  weir completions bash > ~/.local/share/bash-completion/completions/weir
+  weir completions zsh > ~/.zfunc/_weir")]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
@@ -70,18 +115,44 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut output = Output::standard(cli.global.json);
-    let ended = match cli.command {
-        Command::Check(args) => check::run(&args, &mut output),
-        Command::Test(args) => test::run(&args, &mut output),
-        Command::Completions { shell } => completions(shell, &mut output),
-    };
-    match ended {
+    match obey(cli, &mut output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output.fail(&failure);
             failure.exit.into()
         }
     }
+}
+
+fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Run(args) => wait(true, run::run(&args, &global, output)),
+        Command::Check(args) => check::run(&args, output),
+        Command::Test(args) => test::run(&args, output),
+        Command::Deploy(args) => wait(false, deploy::run(&args, &global, output)),
+        Command::Status(args) => wait(false, status::run(&args, &global, output)),
+        Command::Why(args) => wait(false, why::run(&args, &global, output)),
+        Command::Force(args) => wait(false, orders::force(&args, &global, output)),
+        Command::Pause(args) => wait(false, orders::pause(&args, &global, output)),
+        Command::Resume(args) => wait(false, orders::resume(&args, &global, output)),
+        Command::Remove(args) => wait(false, orders::remove(&args, &global, output)),
+        Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
+        Command::Log(args) => wait(false, log::run(&args, &global, output)),
+        Command::Replay(args) => replay::run(&args, output),
+        Command::Completions { shell } => completions(shell, output),
+    }
+}
+
+/// Runs what waits: a server on all cores, a client on this one.
+fn wait(server: bool, work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let mut builder = if server { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = builder.enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::found(format!("this machine gives no threads: {error}")))?;
+    let ended = runtime.block_on(work);
+    // What still blocks has had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
 }
 
 fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<Exit, Failure> {

@@ -66,6 +66,14 @@ impl Output {
         self.to.flush()
     }
 
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    /// As for [`Output::line`].
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)
+    }
+
     /// Writes an object as a line.
     ///
     /// # Errors

@@ -25,11 +25,7 @@ fn weir(arguments: &[&str]) -> (Exit, String) {
     let cli = Cli::try_parse_from(std::iter::once("weir").chain(arguments.iter().copied())).unwrap();
     let paper = Paper::default();
     let mut output = Output::to(paper.clone(), cli.global.json);
-    let ended = match cli.command {
-        Command::Check(args) => check::run(&args, &mut output),
-        Command::Test(args) => test::run(&args, &mut output),
-        Command::Completions { shell } => completions(shell, &mut output),
-    };
+    let ended = obey(cli, &mut output);
     let printed = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     match ended {
         Ok(exit) => (exit, printed),

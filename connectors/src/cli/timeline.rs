@@ -57,9 +57,13 @@ pub fn held(guard: &Guard, clock: Clock<'_>) -> String {
 }
 
 /// Instants inside of words are in the log's notation; a reader gets them by the reader's clock.
-fn localised(words: &str, clock: Clock<'_>) -> String {
-    let one = |word: &str| match time::parse_rfc3339(word) {
-        Ok(at_ms) if word.len() == 24 => clock(at_ms),
+#[must_use]
+pub fn localised(words: &str, clock: Clock<'_>) -> String {
+    // The log's instants have 24 characters; a colon or comma may follow one.
+    let one = |word: &str| match word.split_at_checked(24) {
+        Some((instant, rest)) if rest.len() < 2 => {
+            time::parse_rfc3339(instant).map_or_else(|_| word.to_owned(), |at_ms| format!("{}{rest}", clock(at_ms)))
+        }
         _ => word.to_owned(),
     };
     words.split(' ').map(one).collect::<Vec<_>>().join(" ")

@@ -1,0 +1,275 @@
+//! Everything in one process: log and store, the engine's workers, executors, feeds, and the door.
+//!
+//! `weir run` and `weir demo` start one [`Process`] and stop it. This is the only place where the rooms are put together;
+//! it decides nothing, and whatever fails after the start is tried again by the part that it failed in.
+
+use crate::{
+    api::{self, Door, Hooks, PartitionStatus, Said},
+    backend::{self, Backend, embedded},
+    clock::{Clock, WallClock},
+    config::Config,
+    executor::{Executor, ExecutorHandle, ExecutorSettings},
+    replay,
+    secret::{self, Fresh, Keyring},
+    source, why,
+    worker::{self, Status, WorkerHandle},
+};
+use std::{
+    io, mem,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, watch},
+    task::{JoinHandle, JoinSet},
+};
+use weir_engine::{decision::Decision, time};
+
+mod clouds;
+mod feeds;
+
+pub use clouds::ConfiguredClouds;
+
+/// Decisions that a slow listener may be behind; it then misses some and is told how many.
+const DECISIONS_MAX: usize = 4_096;
+/// Between an executor's end that nobody asked for and its next beginning.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Executors and feeds get this long to end: a call to a cloud, and a little.
+const FAREWELL: Duration = Duration::from_secs(40);
+
+/// What a process may be given beside its configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The time, everywhere in the process.
+    pub clock: Arc<dyn Clock>,
+    /// How far the log's time may be behind the clock for executors to act, milliseconds of the clock.
+    pub live_ms: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Arc::new(WallClock), live_ms: worker::Settings::default().live_ms }
+    }
+}
+
+/// Why a process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log and store.
+    #[error(transparent)]
+    Backend(#[from] backend::Error),
+    /// The tokens.
+    #[error(transparent)]
+    Tokens(#[from] secret::Error),
+    /// The address is not to be had.
+    #[error("`{address}` cannot be listened on: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// A cloud of the configuration.
+    #[error(transparent)]
+    Cloud(#[from] clouds::Error),
+    /// A feed of the configuration.
+    #[error("the feed `{name}` of tenant `{tenant}`: {error}")]
+    Feed {
+        /// Whose.
+        tenant: String,
+        /// Which.
+        name: String,
+        /// Why.
+        error: source::atom::Error,
+    },
+    /// The machine gives no thread.
+    #[error("no thread for a worker: {0}")]
+    Thread(io::Error),
+}
+
+/// A running process.
+pub struct Process {
+    address: SocketAddr,
+    fresh: Vec<Fresh>,
+    workers: Arc<Workers>,
+    executor: ExecutorHandle,
+    decisions: broadcast::Sender<Arc<Decision>>,
+    close_door: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+    door: JoinHandle<io::Result<()>>,
+    tasks: JoinSet<()>,
+}
+
+impl Process {
+    /// Starts everything. The address is bound and every part runs when this answers.
+    ///
+    /// # Errors
+    /// [`Error`]; what was started is stopped again.
+    pub async fn start(config: Config, options: Options) -> Result<Self, Error> {
+        let Options { clock, live_ms } = options;
+        let settings = embedded::Settings {
+            clock: Arc::clone(&clock),
+            events_ms: config.retention.events.ms(),
+            decisions_ms: config.retention.decisions.ms(),
+            ..embedded::Settings::default()
+        };
+        let folder = config.data.clone();
+        let opened = tokio::task::spawn_blocking(move || embedded::Embedded::open(&folder, settings)).await;
+        let broke_off = |error: tokio::task::JoinError| backend::Error::Failed(format!("opening the store: {error}"));
+        let backend: Arc<dyn Backend> = Arc::new(opened.map_err(broke_off)??);
+        let (keys, fresh) = Keyring::open(&config)?;
+        let listen = |error| Error::Listen { address: config.listen, error };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let clouds = ConfiguredClouds::open(&config, &backend.log_id(), &clock)?;
+
+        let (decisions, _) = broadcast::channel(DECISIONS_MAX);
+        let workers = Arc::new(Workers::default());
+        for partition in 0..backend.partitions() {
+            let clock = Arc::clone(&clock);
+            let settings =
+                worker::Settings { clock, live_ms, decisions: Some(decisions.clone()), ..worker::Settings::default() };
+            workers.add(worker::start(Arc::clone(&backend), partition, settings).map_err(Error::Thread)?);
+        }
+
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let executing = ExecutorSettings {
+            sweep_ms: config.executor.sweep.ms(),
+            look_ms: config.executor.look.ms(),
+            ..ExecutorSettings::default()
+        };
+        let (executors, executor) =
+            Executor::new(Arc::clone(&backend), Arc::new(clouds), Arc::clone(&clock), executing);
+        let executors = Arc::new(executors);
+        for partition in 0..backend.partitions() {
+            tasks.spawn(execute(Arc::clone(&executors), partition, stopping.clone()));
+        }
+        feeds::start(&config, &backend, &clock, &executor, &stopping, &mut tasks)?;
+
+        let hooks = hooks(&backend, &clock, &workers);
+        let door = Arc::new(Door::new(config, keys, backend, clock, hooks)?);
+        let (close_door, mut closing) = watch::channel(false);
+        let door = tokio::spawn(api::serve(listener, door, async move {
+            // An error says that the process is gone without a word.
+            let _ = closing.wait_for(|closing| *closing).await;
+        }));
+        Ok(Self { address, fresh, workers, executor, decisions, close_door, stop, door, tasks })
+    }
+
+    /// Where the door is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The tokens that were made just now, to be shown once.
+    #[must_use]
+    pub fn fresh(&self) -> &[Fresh] {
+        &self.fresh
+    }
+
+    /// Decisions from now on, each once it is committed.
+    #[must_use]
+    pub fn decisions(&self) -> broadcast::Receiver<Arc<Decision>> {
+        self.decisions.subscribe()
+    }
+
+    /// How each partition stands.
+    #[must_use]
+    pub fn status(&self) -> Vec<Status> {
+        self.workers.status()
+    }
+
+    /// Tells executors that there may be something to see.
+    #[must_use]
+    pub fn executor(&self) -> &ExecutorHandle {
+        &self.executor
+    }
+
+    /// Lets the door close, calls to clouds come to their end, and workers apply what is in the log. Each has its time, so
+    /// this ends within a minute whatever hangs.
+    pub async fn stop(mut self) {
+        let _ = self.close_door.send(true);
+        let _ = self.stop.send(true);
+        let tasks = &mut self.tasks;
+        let ended = tokio::time::timeout(FAREWELL, async { while tasks.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("a call to a cloud or a feed did not end in time; its answer is lost");
+            tasks.abort_all();
+        }
+        match self.door.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the door did not close well"),
+            Err(error) => tracing::warn!(%error, "the door broke off"),
+        }
+        let workers = Arc::clone(&self.workers);
+        if tokio::task::spawn_blocking(move || workers.stop()).await.is_err() {
+            tracing::warn!("a worker broke off");
+        }
+    }
+}
+
+/// The engine's workers, which the door asks how they stand.
+#[derive(Debug, Default)]
+struct Workers(Mutex<Vec<WorkerHandle>>);
+
+impl Workers {
+    fn add(&self, worker: WorkerHandle) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+
+    fn status(&self) -> Vec<Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(WorkerHandle::status).collect()
+    }
+
+    fn stop(&self) {
+        let workers = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            worker.stop();
+        }
+    }
+}
+
+/// The executors of a partition, taken over again whenever they end without being asked to.
+async fn execute(executors: Arc<Executor<dyn Backend>>, partition: u32, stopping: watch::Receiver<bool>) {
+    while let Err(error) = executors.run(partition, stopping.clone()).await {
+        tracing::warn!(partition, %error, "executors take the partition over again");
+        let mut stopping = stopping.clone();
+        if tokio::time::timeout(AGAIN, stopping.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// What the door cannot know by itself.
+fn hooks(backend: &Arc<dyn Backend>, clock: &Arc<dyn Clock>, workers: &Arc<Workers>) -> Hooks {
+    let (asked, now) = (Arc::clone(backend), Arc::clone(clock));
+    let why = move |tenant: &str, group: &str, moment: Option<api::Moment>| {
+        let account = why::account(&*asked, &*now, tenant, group, moment)?;
+        let said = |account: why::Account| -> backend::Result<Said> {
+            let json = serde_json::to_value(&account).map_err(|error| backend::Error::Failed(error.to_string()))?;
+            Ok(Said { json, text: why::words(&account, &|at_ms| time::rfc3339(at_ms)) })
+        };
+        account.map(said).transpose()
+    };
+    let log = Arc::clone(backend);
+    let state_at = move |tenant: &str, partition: u32, offset: u64| {
+        Ok(replay::state_at(&*log, partition, offset)?.only(tenant).snapshot())
+    };
+    let workers = Arc::clone(workers);
+    let status = move || {
+        let standing = |status: Status| PartitionStatus {
+            partition: status.partition,
+            next: status.next,
+            end: status.end,
+            live: status.live,
+            t_ms: Some(status.t_ms),
+            halted: status.halted.map(|halted| format!("at record `{}`: {}", halted.at, halted.reason)),
+        };
+        workers.status().into_iter().map(standing).collect()
+    };
+    Hooks { why: Some(Arc::new(why)), state_at: Some(Arc::new(state_at)), status: Some(Arc::new(status)) }
+}
