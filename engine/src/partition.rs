@@ -245,6 +245,8 @@ impl Partition {
                 *kept = Some(program);
             }
         }
+        // In the order of creation, as deploys keep them, and not by name: it is the order of decisions.
+        tenant.listeners.sort_unstable();
         Ok(())
     }
 

@@ -13,18 +13,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use weir_engine::{
     event::{Cursor, Notice},
     grammar,
     view::PolicyRow,
 };
 
-/// Notices that wait for the executors; what does not fit is found by their sweep.
-const NOTICES_MAX: usize = 256;
 /// How long what policies count is good enough: an entry that comes within it of a deploy may go uncounted.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -44,22 +39,15 @@ pub(super) fn start(
         let cursor: Option<Cursor> = row.map(serde_json::from_value).transpose().map_err(|error| {
             crate::backend::Error::Damaged(format!("the cursor of the feed `{}`: {error}", feed.name))
         })?;
-        let (hints, notices) = mpsc::channel(NOTICES_MAX);
         let wanted = wanted(Arc::clone(backend), feed.tenant.clone());
         let configured = Feed::configured(feed).map_err(failed)?;
         let log = Arc::clone(backend);
-        let poller = Poller::new(configured, log, Arc::clone(clock), cursor, wanted, Some(hints)).map_err(failed)?;
+        let (executor, tenant) = (executor.clone(), feed.tenant.clone());
+        let look = Arc::new(move |notice: &Notice| executor.look_at_server(&tenant, &notice.server));
+        let poller = Poller::new(configured, log, Arc::clone(clock), cursor, wanted, look).map_err(failed)?;
         tasks.spawn(poller.run(stopping.clone()));
-        tasks.spawn(forward(notices, executor.clone(), feed.tenant.clone()));
     }
     Ok(())
-}
-
-/// Ends when the poller is gone.
-async fn forward(mut notices: mpsc::Receiver<Notice>, executor: ExecutorHandle, tenant: String) {
-    while let Some(notice) = notices.recv().await {
-        executor.look_at_server(&tenant, &notice.server);
-    }
 }
 
 /// Whether a policy of the tenant counts events of a type (rule 7), as of a moment ago.

@@ -257,7 +257,8 @@ fn hooks(backend: &Arc<dyn Backend>, clock: &Arc<dyn Clock>, workers: &Arc<Worke
     };
     let log = Arc::clone(backend);
     let state_at = move |tenant: &str, partition: u32, offset: u64| {
-        Ok(replay::state_at(&*log, partition, offset)?.only(tenant).snapshot())
+        let state = replay::state_at(&*log, partition, offset)?.only(tenant);
+        Ok(state.map_err(|damaged| backend::Error::Damaged(damaged.to_string()))?.snapshot())
     };
     let workers = Arc::clone(workers);
     let status = move || {
