@@ -32,10 +32,8 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         }
         if let Some((index, rule)) = rule {
             // Only the winner's cooldown starts, and the group's; corrections of the bounds start none.
-            if let Some(length) = rule.cooldown {
-                if let Some(memory) = group.rules.get_mut(index) {
-                    memory.cooldown = Some(stronger(memory.cooldown, now_ms, length.0, direction));
-                }
+            if let (Some(length), Some(memory)) = (rule.cooldown, group.rules.get_mut(index)) {
+                memory.cooldown = Some(stronger(memory.cooldown, now_ms, length.0, direction));
             }
             group.cooldown = Some(stronger(group.cooldown, now_ms, case.plan.cooldown.0, direction));
             lift(group, case, index, direction);

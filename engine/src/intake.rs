@@ -12,6 +12,7 @@ use crate::{
     outcome::{Happening, Outcome},
     partition::{Step, Why},
     rows,
+    scan::{AboutRef, AlarmRef, Hot, SampleRef, Scanned},
     tenant::{FORCES_MAX, GroupId},
     view::{Change, Row},
     wiring::{Wiring, event_place},
@@ -32,8 +33,8 @@ const COUNTED_MAX: usize = 4_096;
 pub(crate) fn apply(step: &mut Step<'_>, event: &Event) {
     let tenant = event.tenant.as_str();
     match &event.fact {
-        Fact::Alarm(alarm) => hear_alarm(step, tenant, alarm),
-        Fact::Samples(samples) => samples.iter().for_each(|sample| take_sample(step, tenant, sample)),
+        Fact::Alarm(alarm) => hear_alarm(step, tenant, &alarm.into()),
+        Fact::Samples(samples) => samples.iter().for_each(|sample| take_sample(step, tenant, &sample.into())),
         Fact::Force(force) => force_rule(step, tenant, &event.id, force),
         Fact::Policy(policy) => deploy::deploy(step, tenant, policy),
         Fact::Control(order) => control::obey(step, tenant, order),
@@ -55,6 +56,33 @@ pub(crate) fn apply(step: &mut Step<'_>, event: &Event) {
     }
 }
 
+/// Applies a fact of a hot kind, scanned from its line.
+pub(crate) fn apply_hot(step: &mut Step<'_>, scanned: &Scanned<'_>) {
+    match &scanned.fact {
+        Hot::Tick => {}
+        Hot::Alarm(alarm) => hear_alarm(step, scanned.tenant, alarm),
+        Hot::Samples(samples) => samples.clone().for_each(|sample| take_sample(step, scanned.tenant, &sample)),
+    }
+}
+
+impl<'a> From<&'a About> for AboutRef<'a> {
+    fn from(about: &'a About) -> Self {
+        Self::new(about.server.iter().map(String::as_str), about.group.as_deref())
+    }
+}
+
+impl<'a> From<&'a Alarm> for AlarmRef<'a> {
+    fn from(alarm: &'a Alarm) -> Self {
+        Self { name: &alarm.name, state: alarm.state, at: alarm.at, about: (&alarm.about).into() }
+    }
+}
+
+impl<'a> From<&'a Sample> for SampleRef<'a> {
+    fn from(sample: &'a Sample) -> Self {
+        Self { metric: &sample.metric, value: sample.value, at: sample.at, about: (&sample.about).into() }
+    }
+}
+
 /// Counts a fact without effect, and shows it.
 pub(crate) fn drop_fact(step: &mut Step<'_>, tenant: &str, reason: &str) {
     let t_ms = step.t();
@@ -72,10 +100,10 @@ struct Audience {
 
 impl Audience {
     /// The group of the server, else the group that is named, and all that listen to what is about nobody.
-    fn of(step: &Step<'_>, tenant: &str, about: &About) -> Self {
+    fn of(step: &Step<'_>, tenant: &str, about: &AboutRef<'_>) -> Self {
         let Some(owner) = step.partition.tenant(tenant) else { return Self { server: None, groups: Vec::new() } };
-        let server = owner.find(&about.server);
-        let named = server.map(|(id, _)| id).or_else(|| owner.groups.get(about.group.as_ref()?).copied());
+        let server = owner.find(about.server());
+        let named = server.map(|(id, _)| id).or_else(|| owner.groups.get(about.group?).copied());
         let mut groups = owner.listeners.clone();
         if let Some(id) = named.filter(|id| !groups.contains(id)) {
             groups.push(id);
@@ -91,11 +119,11 @@ impl Audience {
 }
 
 /// Whether a fact names the group at a place.
-fn names_group(step: &Step<'_>, about: &About, id: GroupId) -> bool {
-    about.group.as_ref().is_some_and(|name| step.partition.at(id).is_some_and(|group| group.name == *name))
+fn names_group(step: &Step<'_>, about: &AboutRef<'_>, id: GroupId) -> bool {
+    about.group.is_some_and(|name| step.partition.at(id).is_some_and(|group| group.name == name))
 }
 
-fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &Alarm) {
+fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &AlarmRef<'_>) {
     let audience = Audience::of(step, tenant, &alarm.about);
     let mut fits = false;
     for id in audience.groups.iter().copied() {
@@ -125,8 +153,8 @@ fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &Alarm) {
 }
 
 /// The key of whom a shared alarm is about; apart from every slot's key, which has its top bit clear.
-fn subject(about: &About) -> u64 {
-    match about.server.first() {
+fn subject(about: &AboutRef<'_>) -> u64 {
+    match about.server().first() {
         None => SHARED,
         Some(name) => {
             let mut first = [0; 8];
@@ -137,7 +165,7 @@ fn subject(about: &About) -> u64 {
 }
 
 /// Remembers an alarm's state, unless a newer one was heard (rule 6).
-fn note(about: &mut BTreeMap<u64, AlarmMemory>, whom: u64, alarm: &Alarm, t_ms: i64) -> bool {
+fn note(about: &mut BTreeMap<u64, AlarmMemory>, whom: u64, alarm: &AlarmRef<'_>, t_ms: i64) -> bool {
     if about.get(&whom).is_some_and(|known| known.at_ms > alarm.at) {
         return false;
     }
@@ -153,7 +181,7 @@ fn note(about: &mut BTreeMap<u64, AlarmMemory>, whom: u64, alarm: &Alarm, t_ms: 
     true
 }
 
-fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
+fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &SampleRef<'_>) {
     let t_ms = step.t();
     if sample.at.abs_diff(t_ms) > SAMPLE_SKEW_MS.unsigned_abs() {
         return drop_fact(step, tenant, "sample too far from the log's time");
@@ -189,7 +217,14 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &Sample) {
 }
 
 /// Puts a sample into the group's windows of that metric; the next edge at which it may be seen.
-fn fill(step: &mut Step<'_>, id: GroupId, wiring: &Wiring, metric: usize, key: u64, sample: &Sample) -> Option<i64> {
+fn fill(
+    step: &mut Step<'_>,
+    id: GroupId,
+    wiring: &Wiring,
+    metric: usize,
+    key: u64,
+    sample: &SampleRef<'_>,
+) -> Option<i64> {
     let t_ms = step.t();
     let known = step.group(id)?;
     if let Some(heard) = known.heard.get_mut(metric) {
@@ -234,14 +269,15 @@ fn force_rule(step: &mut Step<'_>, tenant: &str, id: &str, force: &Force) {
 }
 
 fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
-    let audience = Audience::of(step, tenant, &happened.about);
+    let about = AboutRef::from(&happened.about);
+    let audience = Audience::of(step, tenant, &about);
     let named = audience.server.map(|(id, _)| id);
     let mut fits = false;
     for id in audience.groups {
         // What is about a server or a group is that group's alone; what is about nobody is everybody's.
-        let elsewhere = match (named, &happened.about.group) {
+        let elsewhere = match (named, about.group) {
             (Some(named), _) => named != id,
-            (None, Some(_)) => !names_group(step, &happened.about, id),
+            (None, Some(_)) => !names_group(step, &about, id),
             (None, None) => false,
         };
         let Some(program) = step.partition.program(id).cloned().filter(|_| !elsewhere) else { continue };

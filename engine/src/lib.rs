@@ -35,6 +35,7 @@ pub mod plan;
 pub mod rehearse;
 pub mod replay;
 pub mod rows;
+pub mod scan;
 pub mod settle;
 pub mod sketch;
 pub mod standing;

@@ -8,11 +8,11 @@ use crate::{
     command::Command,
     decide::{self, Case, Judged, SEMANTICS},
     decision::Decision,
-    event::{Record, Right},
+    event::{Event, Record, Right},
     group::Group,
     id::{GroupUid, Position},
     index::Index,
-    intake, rows,
+    intake, rows, scan,
     tenant::{File, GroupId, Program, Tenant},
     view::Row,
     wish::Moment,
@@ -88,6 +88,14 @@ pub enum Halt {
         found: u64,
         /// The offset that follows.
         expected: u64,
+    },
+    /// It is no event that this build knows.
+    #[error("record {offset} of the log is no event that this build knows: {why}")]
+    Unreadable {
+        /// The offset it has.
+        offset: u64,
+        /// What the parser says.
+        why: String,
     },
 }
 
@@ -276,12 +284,37 @@ impl Partition {
     /// # Errors
     /// Where the partition must stop; nothing of the record is applied then.
     pub fn step(&mut self, record: &Record) -> Result<Effects, Halt> {
-        if record.offset != self.state.next {
-            return Err(Halt::OutOfOrder { found: record.offset, expected: self.state.next });
+        self.apply(record.offset, record.event.time, record.appended_ms, |step| intake::apply(step, &record.event))
+    }
+
+    /// Applies the next record from its line in the log, as [`step`](Self::step) does from the event. The hot kinds are
+    /// read without a copy.
+    ///
+    /// # Errors
+    /// As for `step`, and where the line is no event that this build knows.
+    pub fn step_line(&mut self, offset: u64, appended_ms: i64, line: &[u8]) -> Result<Effects, Halt> {
+        if let Some(scanned) = scan::event(line) {
+            return self.apply(offset, scanned.time, appended_ms, |step| intake::apply_hot(step, &scanned));
+        }
+        match Event::from_line(line) {
+            Ok(event) => self.step(&Record { offset, appended_ms, event }),
+            Err(error) => Err(Halt::Unreadable { offset, why: error.to_string() }),
+        }
+    }
+
+    fn apply(
+        &mut self,
+        offset: u64,
+        time: i64,
+        appended_ms: i64,
+        fact: impl FnOnce(&mut Step<'_>),
+    ) -> Result<Effects, Halt> {
+        if offset != self.state.next {
+            return Err(Halt::OutOfOrder { found: offset, expected: self.state.next });
         }
         let before_ms = self.state.t_ms;
         // The earlier of the two clocks: one that runs ahead cannot drag the log's time along.
-        let t_ms = before_ms.max(record.event.time.min(record.appended_ms));
+        let t_ms = before_ms.max(time.min(appended_ms));
         self.state.t_ms = t_ms;
         if before_ms > 0 && t_ms - before_ms > GAP_MS {
             let from = self.state.gap.map_or(before_ms, |(from, _)| from);
@@ -290,9 +323,9 @@ impl Partition {
                 tenant.intake_bad_ms = t_ms;
             }
         }
-        let mut step = Step::of(self, record.offset);
+        let mut step = Step::of(self, offset);
         step.run_timers();
-        intake::apply(&mut step, &record.event);
+        fact(&mut step);
         let Step { mut effects, touched, .. } = step;
         effects.rows.extend(touched.iter().filter_map(|id| rows::group(self, *id)));
         for command in &effects.commands {

@@ -176,8 +176,8 @@ impl Tenant {
 
     /// Finds a server by any of the names a sender gave.
     #[must_use]
-    pub fn find(&self, names: &[String]) -> Option<(GroupId, Slot)> {
-        names.iter().find_map(|name| self.servers.get(name.as_str()).copied())
+    pub fn find(&self, names: &[&str]) -> Option<(GroupId, Slot)> {
+        names.iter().find_map(|name| self.servers.get(*name).copied())
     }
 
     /// A server is known by these names no more, unless another one took them since.

@@ -1,0 +1,406 @@
+//! A scanner for the hot kinds of events: samples, alarms and ticks, read without a copy from the canonical line.
+//!
+//! Parsing is nearly all of what a decision costs once its rules are compiled. The log holds lines that only our door wrote, in
+//! one form, so this reads that form and nothing else: whatever differs by a byte (another kind, an escape in a string,
+//! a field it does not know) is left to the full parser. It never reads a line differently than that one; a property
+//! test holds the two together.
+
+use weir_grammar::{policy::AlarmState, quantity::Quantity};
+
+/// Names of one server that a fact may carry.
+pub const NAMES_MAX: usize = 8;
+
+/// A line in its parts, borrowed from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanned<'a> {
+    /// The event's time, epoch milliseconds.
+    pub time: i64,
+    /// Whose fact it is.
+    pub tenant: &'a str,
+    /// What happened.
+    pub fact: Hot<'a>,
+}
+
+/// A fact of a hot kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hot<'a> {
+    /// Nothing but the time.
+    Tick,
+    /// An alarm's state.
+    Alarm(AlarmRef<'a>),
+    /// Samples, still to be read one after the other.
+    Samples(Samples<'a>),
+}
+
+/// Whom a fact is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AboutRef<'a> {
+    names: [&'a str; NAMES_MAX],
+    count: usize,
+    /// The group's name.
+    pub group: Option<&'a str>,
+}
+
+/// An alarm's state, as far as a decision reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlarmRef<'a> {
+    /// What the sender calls it.
+    pub name: &'a str,
+    /// The state.
+    pub state: AlarmState,
+    /// The sender's time.
+    pub at: i64,
+    /// On whom.
+    pub about: AboutRef<'a>,
+}
+
+/// A measured value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleRef<'a> {
+    /// What the sender calls the metric.
+    pub metric: &'a str,
+    /// Millionths of the metric's unit.
+    pub value: Quantity,
+    /// The sender's time.
+    pub at: i64,
+    /// Of whom.
+    pub about: AboutRef<'a>,
+}
+
+/// The samples of one event. Checked whole when the line was scanned, so reading them again cannot fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Samples<'a> {
+    rest: Cursor<'a>,
+}
+
+impl<'a> AboutRef<'a> {
+    /// A server by its names (those beyond [`NAMES_MAX`] are not looked at) or a group.
+    pub fn new(server: impl IntoIterator<Item = &'a str>, group: Option<&'a str>) -> Self {
+        let mut about = Self { names: [""; NAMES_MAX], count: 0, group };
+        for (place, name) in about.names.iter_mut().zip(server) {
+            *place = name;
+            about.count += 1;
+        }
+        about
+    }
+
+    /// What the sender calls the server.
+    #[must_use]
+    pub fn server(&self) -> &[&'a str] {
+        self.names.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// Scans a line; `None` where the full parser must read it.
+#[must_use]
+pub fn event(line: &[u8]) -> Option<Scanned<'_>> {
+    let mut at = Cursor(std::str::from_utf8(line).ok()?);
+    at.eat("{\"specversion\":\"1.0\",\"id\":")?;
+    at.string()?;
+    at.eat(",\"source\":")?;
+    at.string()?;
+    at.eat(",\"time\":")?;
+    let time = at.instant()?;
+    at.eat(",\"tenant\":")?;
+    let tenant = at.string()?;
+    at.eat(",\"type\":\"weir.")?;
+    let fact = match at.0.as_bytes().first()? {
+        b's' => {
+            at.eat("samples\",\"data\":[")?;
+            let samples = Samples { rest: at };
+            // Once through, so that nothing is applied of a line that turns out to be another's business.
+            let mut check = samples.clone();
+            while check.read()?.is_some() {}
+            at = check.rest;
+            Hot::Samples(samples)
+        }
+        b'a' => {
+            at.eat("alarm\",\"data\":")?;
+            Hot::Alarm(at.alarm()?)
+        }
+        b't' => {
+            at.eat("tick\",\"data\":{}")?;
+            Hot::Tick
+        }
+        _ => return None,
+    };
+    (at.0 == "}").then_some(Scanned { time, tenant, fact })
+}
+
+impl<'a> Samples<'a> {
+    /// The next sample; `Some(None)` at the end, `None` where the form is another.
+    fn read(&mut self) -> Option<Option<SampleRef<'a>>> {
+        if self.rest.eat("]").is_some() {
+            return Some(None);
+        }
+        let sample = self.rest.sample()?;
+        // A comma parts two samples, and the bracket that ends them is read next time.
+        if self.rest.eat(",").is_some() {
+            self.rest.peek(b'{')?;
+        } else {
+            self.rest.peek(b']')?;
+        }
+        Some(Some(sample))
+    }
+}
+
+impl<'a> Iterator for Samples<'a> {
+    type Item = SampleRef<'a>;
+
+    fn next(&mut self) -> Option<SampleRef<'a>> {
+        self.read().flatten()
+    }
+}
+
+/// What of the line is still to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor<'a>(&'a str);
+
+impl<'a> Cursor<'a> {
+    fn eat(&mut self, text: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(text)?;
+        Some(())
+    }
+
+    fn peek(&self, byte: u8) -> Option<()> {
+        (self.0.as_bytes().first() == Some(&byte)).then_some(())
+    }
+
+    /// A string without escapes; control characters may not stand in one at all.
+    fn string(&mut self) -> Option<&'a str> {
+        self.eat("\"")?;
+        let end = self.0.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest;
+        self.eat("\"")?;
+        Some(text)
+    }
+
+    /// An integer as the door writes it: no plus, no leading zeros, no fraction.
+    fn integer(&mut self) -> Option<i64> {
+        let digits = self.0.strip_prefix('-').unwrap_or(self.0);
+        let count = digits.bytes().position(|byte| !byte.is_ascii_digit())?;
+        let length = count + self.0.len() - digits.len();
+        let padded = count > 1 && digits.starts_with('0');
+        let (text, rest) = self.0.split_at(length);
+        if padded || count == 0 || text == "-0" {
+            return None;
+        }
+        self.0 = rest;
+        text.parse().ok()
+    }
+
+    /// An instant in our one form, `2026-11-24T07:12:03.123Z`.
+    fn instant(&mut self) -> Option<i64> {
+        let text = self.string()?;
+        let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
+        let shaped = bytes.iter().zip(b"0000-00-00T00:00:00.000Z").all(|(byte, shape)| match shape {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        });
+        if !shaped {
+            return None;
+        }
+        let number = |from: usize, to: usize| {
+            bytes.iter().take(to).skip(from).fold(0_i64, |sum, byte| sum * 10 + i64::from(byte - b'0'))
+        };
+        let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+        let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
+        // Months of 29 to 31 days and leap seconds are the full parser's to judge.
+        if !(1..=12).contains(&month) || !(1..=28).contains(&day) && !is_day(year, month, day) {
+            return None;
+        }
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+        Some(seconds * 1_000 + number(20, 23))
+    }
+
+    fn about(&mut self) -> Option<AboutRef<'a>> {
+        let mut about = AboutRef::new([], None);
+        if self.eat(",\"server\":[").is_some() {
+            loop {
+                *about.names.get_mut(about.count)? = self.string()?;
+                about.count += 1;
+                if self.eat(",").is_none() {
+                    break;
+                }
+            }
+            self.eat("]")?;
+        }
+        if self.eat(",\"group\":").is_some() {
+            about.group = Some(self.string()?);
+        }
+        Some(about)
+    }
+
+    fn sample(&mut self) -> Option<SampleRef<'a>> {
+        self.eat("{\"metric\":")?;
+        let metric = self.string()?;
+        self.eat(",\"value\":")?;
+        let value = Quantity(self.integer()?);
+        self.eat(",\"at\":")?;
+        let at = self.instant()?;
+        let about = self.about()?;
+        self.eat("}")?;
+        Some(SampleRef { metric, value, at, about })
+    }
+
+    fn alarm(&mut self) -> Option<AlarmRef<'a>> {
+        self.eat("{\"name\":")?;
+        let name = self.string()?;
+        self.eat(",\"state\":")?;
+        let state = match self.string()? {
+            "ok" => AlarmState::Ok,
+            "warning" => AlarmState::Warning,
+            "critical" => AlarmState::Critical,
+            "unknown" => AlarmState::Unknown,
+            _ => return None,
+        };
+        self.eat(",\"at\":")?;
+        let at = self.instant()?;
+        let about = self.about()?;
+        // The sender's words are for people; numbers that rode along are left to the full parser.
+        if self.eat(",\"text\":").is_some() {
+            self.string()?;
+        }
+        self.eat("}")?;
+        Some(AlarmRef { name, state, at, about })
+    }
+}
+
+fn is_day(year: i64, month: i64, day: i64) -> bool {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (1..=length).contains(&day)
+}
+
+/// Days from 1970-01-01 in the proleptic Gregorian calendar, counted in years that begin in March.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{About, Alarm, Event, Fact, Sample, Tick, Version};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![8 => "[a-z0-9.:-]{0,12}", 1 => "[ -~]{0,8}", 1 => ".{0,6}"]
+    }
+
+    fn about() -> impl Strategy<Value = About> {
+        (prop::collection::vec(text(), 0..4), prop::option::of(text()))
+            .prop_map(|(server, group)| About { server, group })
+    }
+
+    fn instant() -> impl Strategy<Value = i64> {
+        -62_135_596_800_000_i64..253_402_300_800_000
+    }
+
+    fn alarm() -> impl Strategy<Value = Alarm> {
+        let state = prop_oneof![Just(AlarmState::Ok), Just(AlarmState::Critical), Just(AlarmState::Unknown)];
+        (text(), state, instant(), about(), text()).prop_map(|(name, state, at, about, text)| Alarm {
+            name,
+            state,
+            at,
+            about,
+            text,
+            numbers: BTreeMap::new(),
+        })
+    }
+
+    fn sample() -> impl Strategy<Value = Sample> {
+        (text(), any::<i64>(), instant(), about()).prop_map(|(metric, value, at, about)| Sample {
+            metric,
+            value: Quantity(value),
+            at,
+            about,
+        })
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        let fact = prop_oneof![
+            alarm().prop_map(Fact::Alarm),
+            prop::collection::vec(sample(), 0..4).prop_map(Fact::Samples),
+            Just(Fact::Tick(Tick {})),
+        ];
+        (text(), text(), instant(), text(), fact).prop_map(|(id, source, time, tenant, fact)| Event {
+            specversion: Version::V1,
+            id,
+            source,
+            time,
+            tenant,
+            fact,
+        })
+    }
+
+    fn same_about(scanned: AboutRef<'_>, parsed: &About) -> bool {
+        scanned.server() == parsed.server && scanned.group == parsed.group.as_deref()
+    }
+
+    /// What was scanned is what the full parser reads.
+    fn agree(scanned: &Scanned<'_>, parsed: &Event) -> bool {
+        let fact = match (&scanned.fact, &parsed.fact) {
+            (Hot::Tick, Fact::Tick(_)) => true,
+            (Hot::Alarm(one), Fact::Alarm(other)) => {
+                (one.name, one.state, one.at) == (other.name.as_str(), other.state, other.at)
+                    && same_about(one.about, &other.about)
+            }
+            (Hot::Samples(samples), Fact::Samples(others)) => {
+                let samples: Vec<_> = samples.clone().collect();
+                samples.len() == others.len()
+                    && samples.iter().zip(others).all(|(one, other)| {
+                        (one.metric, one.value, one.at) == (other.metric.as_str(), other.value, other.at)
+                            && same_about(one.about, &other.about)
+                    })
+            }
+            _ => false,
+        };
+        fact && (scanned.time, scanned.tenant) == (parsed.time, parsed.tenant.as_str())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn it_reads_a_line_as_the_full_parser_does_or_not_at_all(event_ in any_event(), cut in any::<(u16, u8)>()) {
+            let line = event_.to_line();
+            if let Some(scanned) = event(line.as_bytes()) {
+                prop_assert!(agree(&scanned, &event_), "{line}");
+            }
+            // A line spoiled at one byte is refused by both, or read alike.
+            let mut spoiled = line.clone().into_bytes();
+            let place = usize::from(cut.0) % spoiled.len();
+            spoiled[place] = cut.1;
+            if let Some(scanned) = event(&spoiled) {
+                let parsed = Event::from_line(&spoiled);
+                prop_assert!(parsed.is_ok_and(|parsed| agree(&scanned, &parsed)), "{}", String::from_utf8_lossy(&spoiled));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_door_writes_is_read() {
+        let line = concat!(
+            r#"{"specversion":"1.0","id":"7","source":"/samples","time":"2024-02-29T23:59:59.001Z","tenant":"acme","#,
+            r#""type":"weir.samples","data":[{"metric":"cpu.usage","value":68400000,"at":"2024-02-29T23:59:58.000Z","#,
+            r#""server":["s1","10.0.0.1"]}]}"#
+        );
+        let scanned = event(line.as_bytes()).unwrap();
+        assert!(agree(&scanned, &Event::from_line(line.as_bytes()).unwrap()));
+        assert_eq!(scanned.time, 1_709_251_199_001);
+    }
+}
