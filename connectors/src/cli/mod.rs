@@ -12,11 +12,13 @@ use tokio::runtime::Builder;
 mod check;
 mod client;
 mod clock;
+mod demo;
 mod deploy;
 mod failure;
 mod files;
 mod journal;
 mod junit;
+mod load;
 mod log;
 mod orders;
 mod output;
@@ -41,6 +43,7 @@ pub use output::Output;
     disable_help_subcommand = true,
     after_help = "\
 Examples:
+  weir demo                                  a simulated day in a minute
   weir check policies/                       what is wrong with the policies, as a compiler says it
   weir test policies/web.weir                run the tests that stand in the file
   weir run policies/web.weir                 everything in one process, with a simulated cloud
@@ -86,6 +89,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Run(run::Args),
     Check(check::Args),
     Test(test::Args),
@@ -127,6 +131,7 @@ pub fn main() -> ExitCode {
 fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
     let Cli { global, command } = cli;
     match command {
+        Command::Demo(args) => wait(true, demo::run(&args, &global, output)),
         Command::Run(args) => wait(true, run::run(&args, &global, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Test(args) => test::run(&args, output),

@@ -1,7 +1,8 @@
 //! Decisions as they come, one calm line each: ` 09:12  web  ███████████  11   cpu: avg 75.8 % is over 60 % ± 10 %`.
 //!
 //! Not every decision is a line: an evaluation is written down whenever its reasons change, and a person wants to hear
-//! of a size that changed, of a wish that was held, of what was refused or came too late.
+//! of a size that changed, of a wish that was held, of what was refused or came too late. That a group does not shrink
+//! at once is how it should be, and no news.
 
 use super::{
     clock::Reader,
@@ -13,7 +14,9 @@ use weir_engine::decision::{Decision, GuardName, Verdict};
 
 /// The widest bar, in columns.
 const BAR: usize = 24;
-/// A day, milliseconds.
+/// Room for a group's name until a longer one comes.
+const WIDTH: usize = 8;
+/// An hour, milliseconds.
 const HOUR_MS: f64 = 3_600_000.0;
 
 /// What was told of a group last.
@@ -55,7 +58,7 @@ impl Ticker {
     #[must_use]
     pub fn new(minutes: bool) -> Self {
         let (changes, held, missed) = (0, 0, 0);
-        Self { minutes, reader: None, width: 3, groups: BTreeMap::new(), changes, held, missed }
+        Self { minutes, reader: None, width: WIDTH, groups: BTreeMap::new(), changes, held, missed }
     }
 
     /// The line of a decision, where it is one to be told.
@@ -72,6 +75,7 @@ impl Ticker {
             Verdict::Changed { .. } if decision.from == decision.to => return None,
             Verdict::Changed { .. } if decision.to < decision.from => (None, None),
             Verdict::Changed { .. } => (Some(Tone::Good), None),
+            Verdict::Held { wish, guard, .. } if *wish < decision.from && is_routine(guard.name) => return None,
             Verdict::Held { by, guard, .. } => {
                 let told = Told { by: by.clone(), guard: guard.name, until: guard.until };
                 if group.told.as_ref() == Some(&told) {
@@ -115,6 +119,24 @@ impl Ticker {
             fixed += f64::from(group.peak) * length_ms as f64 / HOUR_MS;
         }
         (were, fixed)
+    }
+}
+
+/// Whether a guard holds removals day in, day out.
+fn is_routine(guard: GuardName) -> bool {
+    match guard {
+        GuardName::Unknown
+        | GuardName::Building
+        | GuardName::Cooldown
+        | GuardName::Stabilize
+        | GuardName::Limit
+        | GuardName::Capacity => true,
+        GuardName::Freeze
+        | GuardName::Pause
+        | GuardName::KillSwitch
+        | GuardName::Degraded
+        | GuardName::Quota
+        | GuardName::Late => false,
     }
 }
 
