@@ -177,8 +177,8 @@ impl Asked<'_> {
         let mut page = self.before(until_ms)?;
         // Newest first, so the last one of a page that is still after the moment is the earliest so far.
         loop {
-            let changes = page.iter().filter(|kept| kept.decision.at > at_ms && kept.decision.from != kept.decision.to);
-            earliest = changes.last().map(|kept| kept.decision.clone()).or(earliest);
+            let after = |kept: &&Kept| kept.decision.at > at_ms && kept.decision.from != kept.decision.to;
+            earliest = page.iter().rfind(after).map(|kept| kept.decision.clone()).or(earliest);
             match page.last() {
                 Some(last) if last.decision.at > at_ms => {
                     page = self.backend.decisions(self.tenant, self.group, Some(last.serial), DECISIONS_MAX)?;

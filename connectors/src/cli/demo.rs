@@ -22,7 +22,7 @@ use crate::{
     executor::simulated,
     run::{Error, Options, Process},
 };
-use chrono::{Datelike, Local, NaiveDate, TimeZone};
+use chrono::{Local, NaiveDate, TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
@@ -174,8 +174,8 @@ struct Show<'a> {
     uids: BTreeMap<String, GroupUid>,
     /// The servers whose alarms were raised.
     alarmed: Vec<String>,
-    /// A wish that was held, to ask about: group and instant.
-    example: Option<(String, i64)>,
+    /// When a wish was held last, to ask about.
+    example: Option<i64>,
     data: PathBuf,
     usual: bool,
 }
@@ -293,8 +293,8 @@ impl<'a> Show<'a> {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
             };
             if let Some(line) = self.ticker.tell(&decision, output) {
-                if matches!(decision.outcome, Verdict::Held { .. }) {
-                    self.example = Some((decision.group.clone(), decision.at));
+                if matches!(decision.outcome, Verdict::Held { .. }) && decision.group == load::WEB {
+                    self.example = Some(decision.at);
                 }
                 if output.json {
                     output.object(&*decision)?;
@@ -320,13 +320,11 @@ impl<'a> Show<'a> {
     }
 
     fn invite(&self, output: &mut Output) -> Result<(), Failure> {
-        let Some((group, at_ms)) = self.example.as_ref().filter(|_| !output.json) else { return Ok(()) };
-        let at = Reader::on_day_of(self.day.begins_ms).minute(*at_ms);
+        let Some(at_ms) = self.example.filter(|_| !output.json) else { return Ok(()) };
+        let at = Reader::on_day_of(self.day.begins_ms).minute(at_ms);
         let data = if self.usual { String::new() } else { format!(" --data {}", self.data.display()) };
-        output.line(&format!("\nAsk about any line:  weir why {group} --at {at}{data}"))?;
-        let (zone, date) = (clock::zone(*at_ms), Local.timestamp_millis_opt(*at_ms).single());
-        let date = date.map(|date| format!("{}-{:02}-{:02}", date.year(), date.month(), date.day()));
-        output.line(&format!("It serves on ({}, times in {zone}); Ctrl-C ends it.", date.unwrap_or_default()))?;
+        output.line(&format!("\nAsk about any line:  weir why {} --at {at}{data}", load::WEB))?;
+        output.line(&format!("It serves on, times in {}; Ctrl-C ends it.", clock::zone(at_ms)))?;
         Ok(())
     }
 
