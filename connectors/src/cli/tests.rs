@@ -151,3 +151,118 @@ fn exit_codes_say_how_it_went() {
     assert_eq!(in_folder(&folder, &["check", "DIR/none"]), (Exit::Usage, none.into()));
     assert_eq!(in_folder(&folder, &["test", "DIR/gone"]), (Exit::Usage, "error: there is no `DIR/gone`".into()));
 }
+
+/// An instant of 24 November 2026, on a clock that stands in UTC wherever the test runs.
+fn at(time: &str) -> i64 {
+    weir_engine::time::parse_rfc3339(&format!("2026-11-24T{time}Z")).unwrap()
+}
+
+fn minutes(at_ms: i64) -> String {
+    weir_engine::time::rfc3339(at_ms)[11..16].to_owned()
+}
+
+fn seconds(at_ms: i64) -> String {
+    weir_engine::time::rfc3339(at_ms)[11..19].to_owned()
+}
+
+#[test]
+fn the_table_of_groups_fits_a_page_and_shortens_only_what_is_long() {
+    use weir_engine::{
+        id::GroupUid,
+        view::{GroupRow, LastChange},
+    };
+    let row = |group: &str, sizes: [u32; 4], state: &str, last: Option<(&str, &str, u32, u32)>| GroupRow {
+        group: group.into(),
+        uid: GroupUid(1),
+        policy: "web.weir".into(),
+        version: 3,
+        region: "LON".into(),
+        target: sizes[0],
+        ready: sizes[1],
+        building: sizes[0] - sizes[1],
+        min: sizes[2],
+        max: sizes[3],
+        generation: 7,
+        state: state.into(),
+        last_change: last.map(|(time, by, from, to)| LastChange { at: at(time), by: by.into(), from, to }),
+        rules: Vec::new(),
+        at: at("09:13:00"),
+    };
+    let rows = [
+        row("web", [11, 9, 8, 24], "2 building", Some(("09:12:00", "cpu", 8, 11))),
+        row("workers", [4, 4, 0, 50], "ok", Some(("08:40:10", "backlog", 5, 4))),
+        row("batch", [6, 2, 2, 6], "degraded: Quota exceeded for cores, 40 of 40", Some(("07:55:00", "nightly", 2, 6))),
+        row(
+            "nightly",
+            [0, 0, 0, 20],
+            "paused by ops@acme until 2026-11-24T12:00:00.000Z: \"database move, ask Kim or Robin before you touch it\"",
+            None,
+        ),
+    ];
+    let table = status::table(&rows, &minutes, &Output::to(Paper::default(), false));
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    insta::assert_snapshot!(table);
+}
+
+/// Runs a policy's hot quarter of an hour through the engine; answers its state and what it decided.
+fn hot_quarter() -> (weir_engine::partition::Partition, Vec<weir_engine::decision::Decision>) {
+    use weir_engine::{
+        event::{About, Deploy, Event, Fact, Record, Sample, Version},
+        grammar::quantity::Quantity,
+        partition::Partition,
+    };
+    let policy = POLICY.replace("every 1m", "every 1m shared");
+    let mut state = Partition::new("log", 0);
+    let mut decisions = Vec::new();
+    let mut tell = |at_ms: i64, fact| {
+        let (id, source, tenant) = (at_ms.to_string(), "/test".to_owned(), "acme".to_owned());
+        let event = Event { specversion: Version::V1, id, source, time: at_ms, tenant, fact };
+        let offset = state.next();
+        decisions.extend(state.step(&Record { offset, appended_ms: at_ms, event }).unwrap().decisions);
+    };
+    let begins = at("09:00:00");
+    tell(
+        begins,
+        Fact::Policy(Deploy {
+            name: "app.weir".into(),
+            text: policy,
+            setup: [].into(),
+            capabilities: Vec::new(),
+            actor: "test".into(),
+        }),
+    );
+    for minute in 0..15 {
+        let (at_ms, about) = (begins + minute * 60_000, About::default());
+        let value = Quantity::whole(if minute < 5 { 40 } else { 90 }).unwrap();
+        tell(at_ms, Fact::Samples(vec![Sample { metric: "cpu.usage".into(), value, at: at_ms, about }]));
+    }
+    (state, decisions)
+}
+
+#[test]
+fn decisions_are_calm_lines() {
+    let (_, decisions) = hot_quarter();
+    let output = Output::to(Paper::default(), false);
+    let mut ticker = ticker::Ticker::new(true);
+    let lines: Vec<String> = decisions.iter().filter_map(|decision| ticker.tell(decision, &output)).collect();
+    // Local to the reader: the test's machine may be anywhere, so its clock is taken out.
+    let timeless = |line: &String| {
+        let line = line.split_once("  ").map_or(line.as_str(), |(_, line)| line);
+        line.split(" until ").next().unwrap_or_default().to_owned()
+    };
+    let lines: Vec<String> = lines.iter().map(timeless).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+    assert_eq!((ticker.changes, ticker.held, ticker.missed), (1, 1, 0));
+    let (were, fixed) = ticker.server_hours(at("10:00:00"));
+    assert!(were < fixed && (fixed - 3.0).abs() < 1e-9, "{were} of {fixed}");
+}
+
+#[test]
+fn why_is_told_in_words_with_numbers() {
+    use crate::why::{Account, Next, Source, words};
+    let (state, _) = hot_quarter();
+    let why = weir_engine::explain::explain(&state, "acme", "app", at("09:14:30")).unwrap();
+    let position = weir_engine::id::Position { partition: 4, offset: 188_212 };
+    let next = Some(Next { at: at("09:18:00"), from: 3, to: 5, because: "busy: it is still hot".into() });
+    insta::assert_snapshot!(words(&Account { why, position, source: Source::RerunEqual, next }, &seconds));
+}
