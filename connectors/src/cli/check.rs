@@ -1,8 +1,12 @@
 //! `weir check`: what is wrong with policies, drawn as a compiler draws it.
 
-use super::{Exit, Failure, Output, files};
+use super::{
+    Exit, Failure, Output,
+    files::{self, Source},
+};
+use serde_json::json;
 use std::path::PathBuf;
-use weir_grammar::{Severity, check, locate, render};
+use weir_grammar::{Severity, check, cost, limits::FUEL_MAX, locate, policy::Policy, render};
 
 /// Find what is wrong with policies, before a deploy does
 #[derive(Debug, clap::Args)]
@@ -18,6 +22,9 @@ pub struct Args {
     /// Policy files, and folders with policy files
     #[arg(default_value = ".", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Also say what an evaluation of each group costs at the most
+    #[arg(long)]
+    cost: bool,
 }
 
 /// Checks and prints.
@@ -25,7 +32,8 @@ pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
     let sources = files::read(&args.paths)?;
     let (mut errors, mut warnings) = (0_usize, 0_usize);
     for source in &sources {
-        for found in check(&source.shown, &source.text).diagnostics {
+        let checked = check(&source.shown, &source.text);
+        for found in checked.diagnostics {
             match found.severity {
                 Severity::Error => errors += 1,
                 Severity::Warning => warnings += 1,
@@ -35,6 +43,9 @@ pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
             } else {
                 output.line(&format!("{}\n", render(&found, &source.shown, &source.text, output.colour)))?;
             }
+        }
+        if let Some(policy) = checked.policy.filter(|_| args.cost) {
+            costs(source, &policy, output)?;
         }
     }
     if !output.json {
@@ -47,6 +58,18 @@ pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
         output.line(&format!("{} checked: {found}", count(sources.len(), "policy")))?;
     }
     Ok(if errors + warnings == 0 { Exit::Done } else { Exit::Found })
+}
+
+fn costs(source: &Source, policy: &Policy, output: &mut Output) -> Result<(), Failure> {
+    for group in &policy.groups {
+        let (file, name, cost) = (&source.shown, &group.name, cost(&policy.metrics, group));
+        if output.json {
+            output.object(&json!({ "file": file, "group": name, "cost": cost, "most": FUEL_MAX }))?;
+        } else {
+            output.line(&format!("{file}: an evaluation of `{name}` costs at most {cost} of {FUEL_MAX}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// `1 policy`, `2 policies`.

@@ -7,6 +7,9 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+/// The width of a page.
+pub const COLUMNS: usize = 100;
+
 /// The standard output and what suits it.
 pub struct Output {
     /// One JSON object a line.
@@ -105,4 +108,13 @@ impl Output {
         };
         format!("\x1b[{code}m{word}\x1b[0m")
     }
+}
+
+/// A text of at most so many columns; what is cut off is to be had elsewhere.
+#[must_use]
+pub fn shortened(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
 }

@@ -4,7 +4,7 @@ use super::{
     Exit, Failure, Global, Output,
     client::{Client, Connect},
     clock::Reader,
-    output::Tone,
+    output::{COLUMNS, Tone, shortened},
     timeline,
 };
 use crate::clock::{Clock, WallClock};
@@ -21,9 +21,6 @@ pub struct Args {
     #[command(flatten)]
     connect: Connect,
 }
-
-/// The width of a page.
-const COLUMNS: usize = 100;
 
 /// Asks and prints.
 pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
@@ -113,11 +110,4 @@ fn last_change(row: &GroupRow, clock: &dyn Fn(i64) -> String) -> String {
     let Some(last) = &row.last_change else { return "none yet".to_owned() };
     let by = i64::from(last.to) - i64::from(last.from);
     format!("{} {} {by:+}", clock(last.at), last.by)
-}
-
-fn shortened(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }

@@ -139,6 +139,8 @@ fn exit_codes_say_how_it_went() {
     let wrong = POLICY.replace("capacity 1..20", "capacity 20..1");
     let folder = folder(&[("good/app.weir", POLICY), ("bad/deep/app.weir", &wrong), ("none/readme.txt", "")]);
     assert_eq!(in_folder(&folder, &["check", "DIR/good"]), (Exit::Done, "1 policy checked: no findings\n".into()));
+    let cost = "DIR/good/app.weir: an evaluation of `app` costs at most 24 of 10000\n1 policy checked: no findings\n";
+    assert_eq!(in_folder(&folder, &["check", "--cost", "DIR/good"]), (Exit::Done, cost.into()));
     let (exit, printed) = in_folder(&folder, &["check", "DIR/bad"]);
     assert_eq!(exit, Exit::Found);
     assert!(printed.contains("error[E0302]") && printed.contains("DIR/bad/deep/app.weir:12"), "{printed}");

@@ -6,7 +6,7 @@
 
 use super::{
     clock::Reader,
-    output::{Output, Tone},
+    output::{COLUMNS, Output, Tone, shortened},
     timeline::{self, bar},
 };
 use std::collections::BTreeMap;
@@ -105,8 +105,12 @@ impl Ticker {
         let bar = bar(decision.to, decision.max);
         let pad = " ".repeat(BAR.saturating_sub(bar.chars().count()));
         let bar = tone.map_or_else(|| bar.clone(), |tone| output.paint(tone, &bar));
-        let name = format!("{:width$}", decision.group);
-        Some(format!(" {}  {name}  {bar}{pad}  {:>3}   {reason}", clock(decision.at), decision.to))
+        let before = format!(" {}  {:width$}  ", clock(decision.at), decision.group);
+        let after = format!("  {:>3}   ", decision.to);
+        let used = before.chars().count() + BAR + after.chars().count();
+        // `weir why` tells it whole.
+        let reason = shortened(&reason, COLUMNS.saturating_sub(used));
+        Some(format!("{before}{bar}{pad}{after}{reason}"))
     }
 
     /// Servers times hours until `until_ms`: as they were, and as they would be were each group always at its peak.

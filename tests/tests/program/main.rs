@@ -3,5 +3,6 @@
 
 mod day;
 mod files;
+mod halt;
 mod server;
 mod serving;

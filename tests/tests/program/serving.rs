@@ -4,7 +4,7 @@ use super::server::{Ended, Server, run};
 use serde_json::Value;
 use std::fs;
 
-const POLICY: &str = r#"edition 2026
+pub const POLICY: &str = r#"edition 2026
 
 metric cpu.usage: percent every 1m
 
