@@ -51,15 +51,16 @@ pub(crate) fn apply(step: &mut Step<'_>, event: &Event) {
             name: cursor.feed.clone(),
             change: Change::Cursor(cursor.clone()),
         }),
-        // Membership comes from looking: a notice makes the executor look, a tick is only the time.
-        Fact::Server(_) | Fact::Tick(_) => {}
+        // Membership comes from looking: a notice makes the executor look.
+        Fact::Server(_) => {}
+        Fact::Tick(_) => step.effects.tick = true,
     }
 }
 
 /// Applies a fact of a hot kind, scanned from its line.
 pub(crate) fn apply_hot(step: &mut Step<'_>, scanned: &Scanned<'_>) {
     match &scanned.fact {
-        Hot::Tick => {}
+        Hot::Tick => step.effects.tick = true,
         Hot::Alarm(alarm) => hear_alarm(step, scanned.tenant, alarm),
         Hot::Samples(samples) => samples.clone().for_each(|sample| take_sample(step, scanned.tenant, &sample)),
     }

@@ -29,6 +29,7 @@ pub mod intake;
 pub mod ledger;
 pub mod member;
 pub mod observation;
+mod ordered;
 pub mod outcome;
 pub mod partition;
 pub mod plan;

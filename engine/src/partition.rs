@@ -74,6 +74,8 @@ pub struct Effects {
     pub decisions: Vec<Decision>,
     /// Changed rows of what people read.
     pub rows: Vec<Row>,
+    /// The record was a tick: nothing but the time.
+    pub tick: bool,
 }
 
 /// A record at which a partition must stop.
@@ -90,7 +92,7 @@ pub enum Halt {
         expected: u64,
     },
     /// It is no event that this build knows.
-    #[error("record {offset} of the log is no event that this build knows: {why}")]
+    #[error("it is no event that this build knows ({why}); use the build that wrote it, or a newer one")]
     Unreadable {
         /// The offset it has.
         offset: u64,

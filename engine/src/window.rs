@@ -5,9 +5,8 @@
 //! it never reads a clock, and of each server it never holds more panes than [`Window::new`] said, however many samples it
 //! is given.
 
-use crate::sketch::Sketch;
+use crate::{ordered::Ordered, sketch::Sketch};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, btree_map};
 use weir_grammar::policy::Func;
 use weir_grammar::quantity::{Millis, Quantity};
 
@@ -35,7 +34,7 @@ pub struct Window {
     with_sketch: bool,
     /// The lowest pane still kept.
     floor: i64,
-    series: BTreeMap<u64, Series>,
+    series: Ordered<u64, Series>,
 }
 
 /// What one server sent.
@@ -43,7 +42,7 @@ pub struct Window {
 struct Series {
     /// Time of its newest sample; outlives the panes, so that an old sample stays old.
     newest_ms: i64,
-    panes: BTreeMap<i64, Pane>,
+    panes: Ordered<i64, Pane>,
 }
 
 /// The samples of one server in one pane.
@@ -68,7 +67,7 @@ struct Stats {
 /// A known server: its samples reduced, and the panes they lie in.
 struct Known<'a> {
     stats: Stats,
-    panes: btree_map::Range<'a, i64, Pane>,
+    panes: &'a [(i64, Pane)],
 }
 
 /// An aggregate at one instant.
@@ -104,7 +103,7 @@ impl Window {
     /// An empty one that keeps `keep` complete panes of `pane_ms`, with what percentiles need if `sketch`.
     #[must_use]
     pub fn new(pane_ms: i64, keep: u32, sketch: bool) -> Self {
-        Self { pane_ms: pane_ms.max(1), keep, with_sketch: sketch, floor: i64::MIN, series: BTreeMap::new() }
+        Self { pane_ms: pane_ms.max(1), keep, with_sketch: sketch, floor: i64::MIN, series: Ordered::default() }
     }
 
     /// Adds a sample of `server` (its key, 0 where the metric is shared) to its own pane, late ones too. What lies
@@ -115,34 +114,30 @@ impl Window {
             return;
         }
         let pane_count_max = self.keep as usize + 2 + (AHEAD_MAX.0 / self.pane_ms) as usize;
-        let series = self.series.entry(server).or_insert_with(|| Series { newest_ms: at_ms, panes: BTreeMap::new() });
+        let (series, _) = self.series.entry(server, || Series { newest_ms: at_ms, panes: Ordered::default() });
         series.newest_ms = series.newest_ms.max(at_ms);
         let stats = Stats::of(at_ms, value);
-        let pane = match series.panes.entry(index) {
-            btree_map::Entry::Vacant(entry) => entry.insert(Pane { stats, sketch: Sketch::default() }),
-            btree_map::Entry::Occupied(entry) => {
-                let pane = entry.into_mut();
-                pane.stats = pane.stats.and(stats);
-                pane
-            }
-        };
+        let (pane, new) = series.panes.entry(index, || Pane { stats, sketch: Sketch::default() });
+        if !new {
+            pane.stats = pane.stats.and(stats);
+        }
         if self.with_sketch {
             pane.sketch.insert(value.0);
         }
         if series.panes.len() > pane_count_max {
-            series.panes.pop_first();
+            series.panes.drop_first();
         }
     }
 
     /// The time of a server's newest sample, also after its pane is gone.
     #[must_use]
     pub fn last_at(&self, server: u64) -> Option<i64> {
-        self.series.get(&server).map(|series| series.newest_ms)
+        self.series.get(server).map(|series| series.newest_ms)
     }
 
     /// A server left: nothing of it is kept.
     pub fn forget(&mut self, server: u64) {
-        self.series.remove(&server);
+        self.series.remove(server);
     }
 
     /// A new version of the policy looks back further, or less far.
@@ -155,7 +150,7 @@ impl Window {
         let floor = now_ms.div_euclid(self.pane_ms).saturating_sub(i64::from(self.keep));
         self.floor = self.floor.max(floor);
         for series in self.series.values_mut() {
-            series.panes = series.panes.split_off(&self.floor);
+            series.panes.drop_before(self.floor);
         }
     }
 
@@ -185,9 +180,9 @@ impl Window {
             of += 1;
             let recent_ms = end.saturating_mul(self.pane_ms).saturating_sub(every.0.saturating_mul(2));
             let needed = (expected.saturating_mul(KNOWN_PERCENT) / 100).max(1);
-            let Some(series) = self.series.get(&server) else { continue };
-            let panes = series.panes.range(from..end);
-            let Some(stats) = panes.clone().map(|(_, pane)| pane.stats).reduce(Stats::and) else { continue };
+            let Some(series) = self.series.get(server) else { continue };
+            let panes = series.panes.range(from, end);
+            let Some(stats) = panes.iter().map(|(_, pane)| pane.stats).reduce(Stats::and) else { continue };
             if i64::from(stats.count) >= needed && stats.last_ms >= recent_ms {
                 known.push(Known { stats, panes });
             }
@@ -241,7 +236,7 @@ fn across(func: Func, servers: &[Known<'_>]) -> Option<i64> {
         Func::Last => round_div(sum_of(|stats| stats.last), count),
         Func::Percentile(percent) => {
             let mut all = Sketch::default();
-            servers.iter().flat_map(|server| server.panes.clone()).for_each(|(_, pane)| all.merge(&pane.sketch));
+            servers.iter().flat_map(|server| server.panes).for_each(|(_, pane)| all.merge(&pane.sketch));
             // A bucket's middle may lie outside of what was ever sent.
             all.percentile(percent)?.clamp(min, max)
         }

@@ -119,15 +119,15 @@ impl Mind<'_> {
             }
             Trigger::Track { aggregate, goal, within } => {
                 let (unit, shown) = value(aggregate);
-                format!("{shown}, goal {} ± {within}", words::value(unit, *goal))
+                format!("{shown}, goal {} ± {}", words::value(unit, *goal), words::percent(*within))
             }
             Trigger::Cron { .. } | Trigger::At { .. } => match memory.next {
                 _ if thought.truth == Truth::Fires => "its time has come".into(),
-                Some(next) => format!("waits for {}", crate::time::rfc3339(next)),
+                Some(next) => format!("for {}", crate::time::rfc3339(next)),
                 None => "its time is over".into(),
             },
-            Trigger::Webhook { name } => format!("waits for its webhook `{name}`, or a force"),
-            Trigger::Manual => "waits for a force".into(),
+            Trigger::Webhook { name } => format!("for its webhook `{name}`, or a force"),
+            Trigger::Manual => "for a force".into(),
         }
     }
 

@@ -3,7 +3,7 @@
 use weir_grammar::{
     policy::{Action, AlarmState, AlarmTest, Amount, Change, Counted, Func, Op, Policy, Quorum, Unit},
     policy::{Aggregate, CountTest, MissingTest},
-    quantity::{Millis, Quantity},
+    quantity::{Millis, Percent, Quantity},
 };
 
 /// A metric's value with its unit and at most one decimal, rounded half away from zero: `70.4 %`, `250 ms`, `61`.
@@ -25,6 +25,12 @@ pub fn value(unit: Unit, value: Quantity) -> String {
             format!("{} {}", tenths(scaled), units.get(at).copied().unwrap_or("B"))
         }
     }
+}
+
+/// A share with a blank before its sign, as values have it: `10 %`.
+#[must_use]
+pub fn percent(share: Percent) -> String {
+    value(Unit::Percent, Quantity(share.0.saturating_mul(Quantity::SCALE / 1_000)))
 }
 
 /// Millionths, to one decimal; a whole number without one.
@@ -88,7 +94,7 @@ pub fn alarm_test(policy: &Policy, test: &AlarmTest) -> String {
     let quorum = match test.quorum {
         Quorum::Any => String::new(),
         Quorum::Servers(servers) => format!(" on {servers} servers"),
-        Quorum::Share(share) => format!(" on {share} of servers"),
+        Quorum::Share(share) => format!(" on {} of servers", percent(share)),
     };
     format!("{name} is {negated}{}{quorum}", state(test.state))
 }

@@ -1,10 +1,8 @@
 //! What the harness needs of a machine. There is one, [`Partition`]; tests put others in, which panic or disagree with
 //! themselves.
 
-use weir_engine::{
-    event::Record,
-    partition::{Effects, Partition},
-};
+use crate::backend::Line;
+use weir_engine::partition::{Effects, Partition};
 
 /// A pure machine that a log drives.
 pub trait Engine: Sized + Send + 'static {
@@ -20,11 +18,11 @@ pub trait Engine: Sized + Send + 'static {
     /// The whole state as bytes.
     fn snapshot(&self) -> Vec<u8>;
 
-    /// Applies the next record.
+    /// Applies the next record, from its line.
     ///
     /// # Errors
     /// Where the partition must stop, in words; nothing of the record is applied then.
-    fn step(&mut self, record: &Record) -> Result<Effects, String>;
+    fn step(&mut self, line: &Line) -> Result<Effects, String>;
 
     /// The next offset to apply.
     fn next(&self) -> u64;
@@ -55,8 +53,8 @@ impl Engine for Partition {
         self.snapshot()
     }
 
-    fn step(&mut self, record: &Record) -> Result<Effects, String> {
-        self.step(record).map_err(|halt| halt.to_string())
+    fn step(&mut self, line: &Line) -> Result<Effects, String> {
+        self.step_line(line.offset, line.appended_ms, &line.bytes).map_err(|halt| halt.to_string())
     }
 
     fn next(&self) -> u64 {

@@ -18,7 +18,6 @@ use std::{
     time::Instant,
 };
 use weir_engine::{
-    event::{Fact, Record},
     id::Position,
     partition::Effects,
     view::{Change, Row},
@@ -139,15 +138,15 @@ impl<'a, E: Engine> Tenure<'a, E> {
         let mut halted = None;
         for line in lines {
             let at = Position { partition: self.owner.partition, offset: line.offset };
-            match replay::record(line).and_then(|record| self.step(&record).map(|effects| (record, effects))) {
-                Ok((record, Ok(effects))) => {
-                    ticks += u64::from(matches!(record.event.fact, Fact::Tick(_)));
+            match self.step(line) {
+                Ok(Ok(effects)) => {
+                    ticks += u64::from(effects.tick);
                     all.commands.extend(effects.commands);
                     all.decisions.extend(effects.decisions);
                     all.rows.extend(effects.rows);
                 }
                 // What it has in memory may be half a record, so nothing of it is committed.
-                Ok((_, Err(panic))) => return Err(End::Panicked(line.offset, panic)),
+                Ok(Err(panic)) => return Err(End::Panicked(line.offset, panic)),
                 Err(reason) => {
                     halted = Some(Halted { at, reason });
                     break;
@@ -161,8 +160,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
     }
 
     /// One step. The inner error is a panic's words, the outer one the engine's reason to halt.
-    fn step(&mut self, record: &Record) -> Result<Result<Effects, String>, String> {
-        match catch_unwind(AssertUnwindSafe(|| self.state.step(record))) {
+    fn step(&mut self, line: &Line) -> Result<Result<Effects, String>, String> {
+        match catch_unwind(AssertUnwindSafe(|| self.state.step(line))) {
             Ok(stepped) => stepped.map(Ok),
             Err(panic) => Ok(Err(words(&*panic))),
         }

@@ -4,7 +4,7 @@
 use super::{Engine, Settings, Status, WorkerHandle, start_with};
 use crate::{
     backend::{
-        Backend, Committed, Log as _, Machine, Machines as _, Snapshots as _, Stepped,
+        Backend, Committed, Line, Log as _, Machine, Machines as _, Snapshots as _, Stepped,
         embedded::{self, Embedded},
     },
     clock::HeldClock,
@@ -24,7 +24,7 @@ use std::{
 use tokio::sync::broadcast;
 use weir_engine::{
     decision::{Decision, Verdict},
-    event::{About, Event, Fact, Happened, Record, Version},
+    event::{About, Event, Fact, Happened, Version},
     id::{GroupUid, Position},
     partition::Effects,
 };
@@ -59,9 +59,10 @@ impl Engine for Obedient {
         serde_json::to_vec(self).unwrap()
     }
 
-    fn step(&mut self, record: &Record) -> Result<Effects, String> {
+    fn step(&mut self, line: &Line) -> Result<Effects, String> {
+        let record = &replay::record(line)?;
         assert_eq!(record.offset, self.next, "records come in order");
-        let mut effects = Effects::default();
+        let mut effects = Effects { tick: matches!(record.event.fact, Fact::Tick(_)), ..Effects::default() };
         let mut t = self.t.max(record.event.time).max(record.appended_ms);
         if let Fact::Happened(Happened { kind, .. }) = &record.event.fact {
             let (word, number) = kind.split_once(' ').unwrap_or((kind, "0"));
@@ -238,7 +239,7 @@ fn a_restart_goes_on_from_a_snapshot_and_ends_where_a_replay_from_the_start_ends
         assert_eq!((recovered.state.next, recovered.state.digest), (committed.next, committed.digest.clone()));
         let mut from_the_start = Obedient::new("", 0);
         for line in log.read(0, 0, usize::try_from(committed.next).unwrap()).unwrap() {
-            from_the_start.step(&replay::record(&line).unwrap()).unwrap();
+            from_the_start.step(&line).unwrap();
         }
         assert_eq!(from_the_start.digest, committed.digest);
     }
