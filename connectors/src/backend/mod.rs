@@ -17,7 +17,9 @@ use weir_engine::{
     id::{GroupUid, Position},
 };
 
+pub mod cluster;
 pub mod embedded;
+pub mod kafka;
 
 /// A record as the log keeps it: an [`Event`]'s canonical line.
 #[derive(Clone, Debug, PartialEq, Eq)]

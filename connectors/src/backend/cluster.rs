@@ -1,0 +1,209 @@
+//! What many processes share, as one backend: the log and the machines over Kafka, snapshots and history in a store behind
+//! it.
+//!
+//! The store is no part of a commit. A follower brings outputs there a moment later, and reads here wait for what this process
+//! has committed itself, so that who writes and then reads sees what they wrote. What other processes committed is seen a moment
+//! later; [`Machines::wait_stepped`] waits for that, too.
+
+use super::{
+    Committed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot, Snapshots,
+    Stepped, Store, ViewKind,
+    kafka::{Follower, Kafka},
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use weir_engine::{
+    command::Command,
+    decision::Decision,
+    event::Event,
+    id::{GroupUid, Position},
+};
+
+/// A read waits at most this long for what this process has committed.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Kafka with a store.
+pub struct Cluster {
+    // First, so that it ends before what it reads and writes is let go of.
+    follower: Follower,
+    kafka: Arc<Kafka>,
+    store: Arc<dyn Store>,
+    /// The newest output of each partition that this process committed.
+    committed: Mutex<BTreeMap<u32, u64>>,
+}
+
+impl Cluster {
+    /// Joins them. The store must be opened for this log's id.
+    ///
+    /// # Errors
+    /// Where the follower cannot be started.
+    pub fn new(kafka: Arc<Kafka>, store: Arc<dyn Store>) -> Result<Self> {
+        let follower = Follower::start(Arc::clone(&kafka), Arc::clone(&store))?;
+        Ok(Self { follower, kafka, store, committed: Mutex::default() })
+    }
+
+    /// The log and the machines.
+    #[must_use]
+    pub fn kafka(&self) -> &Arc<Kafka> {
+        &self.kafka
+    }
+
+    /// What the store says, where it takes nothing now: the history is behind until it does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.follower.trouble()
+    }
+
+    fn committed(&self, partition: u32, output: Option<u64>) {
+        if let Some(output) = output {
+            self.committed.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, output);
+        }
+    }
+
+    // A store that is late is no reason to answer nothing.
+    fn wait_for_ours(&self) {
+        let ours = self.committed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (partition, output) in ours {
+            if !self.follower.wait(partition, output, READ_PATIENCE) {
+                tracing::debug!(partition, "reading a history that is behind");
+            }
+        }
+    }
+
+    fn fenced<T>(&self, owner: &Ownership, outcome: Result<T>) -> Result<T> {
+        if matches!(outcome, Err(Error::Fenced { .. })) && owner.machine == Machine::Step {
+            self.follower.leave(owner.partition);
+        }
+        outcome
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("kafka", &self.kafka).finish_non_exhaustive()
+    }
+}
+
+impl Log for Cluster {
+    fn log_id(&self) -> String {
+        self.kafka.log_id()
+    }
+
+    fn partitions(&self) -> u32 {
+        self.kafka.partitions()
+    }
+
+    fn append(&self, partition: u32, events: &[Event]) -> Result<u64> {
+        self.kafka.append(partition, events)
+    }
+
+    fn read(&self, partition: u32, from: u64, most: usize) -> Result<Vec<Line>> {
+        self.kafka.read(partition, from, most)
+    }
+
+    fn range(&self, partition: u32) -> Result<(u64, u64)> {
+        self.kafka.range(partition)
+    }
+
+    fn offset_at(&self, partition: u32, at_ms: i64) -> Result<u64> {
+        self.kafka.offset_at(partition, at_ms)
+    }
+
+    fn wait_for(&self, partition: u32, offset: u64, patience: Duration) -> bool {
+        self.kafka.wait_for(partition, offset, patience)
+    }
+}
+
+impl Machines for Cluster {
+    fn take_over(&self, machine: Machine, partition: u32) -> Result<(Ownership, Committed)> {
+        let taken = self.kafka.take_over(machine, partition)?;
+        if machine == Machine::Step {
+            self.follower.follow(partition);
+        }
+        Ok(taken)
+    }
+
+    fn commit_step(&self, owner: &Ownership, stepped: Stepped) -> Result<()> {
+        let output = self.fenced(owner, self.kafka.step(owner, stepped))?;
+        self.committed(owner.partition, output);
+        Ok(())
+    }
+
+    fn commit_settle(&self, owner: &Ownership, settled: Settled) -> Result<()> {
+        let output = self.fenced(owner, self.kafka.settle(owner, settled))?;
+        self.committed(owner.partition, output);
+        Ok(())
+    }
+
+    fn stepped(&self, partition: u32) -> Result<(Committed, bool)> {
+        self.kafka.stepped(partition)
+    }
+
+    /// Waits until it can be read, too: a read that names a position must see what came out of it.
+    fn wait_stepped(&self, partition: u32, offset: u64, patience: Duration) -> bool {
+        self.kafka.wait_written(partition, offset, patience)
+    }
+
+    fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)> {
+        self.kafka.commands_after(partition, after, patience)
+    }
+
+    fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {
+        self.kafka.ledgers(partition)
+    }
+}
+
+impl Snapshots for Cluster {
+    fn save_snapshot(&self, owner: &Ownership, snapshot: Snapshot) -> Result<()> {
+        let committed = self.fenced(owner, self.kafka.prove(owner))?;
+        if snapshot.at.next > committed.next {
+            let (at, partition) = (snapshot.at.next, owner.partition);
+            return Err(Error::Failed(format!(
+                "a snapshot at `{partition}:{at}` is refused: `{partition}:{}` is committed",
+                committed.next
+            )));
+        }
+        self.store.save_snapshot(owner, snapshot)
+    }
+
+    fn snapshot(&self, partition: u32, at_most: u64) -> Result<Option<Snapshot>> {
+        let (committed, _) = self.kafka.stepped(partition)?;
+        self.store.snapshot(partition, at_most.min(committed.next))
+    }
+}
+
+impl History for Cluster {
+    fn decisions(&self, tenant: &str, group: &str, before: Option<u64>, most: usize) -> Result<Vec<Kept>> {
+        self.wait_for_ours();
+        self.store.decisions(tenant, group, before, most)
+    }
+
+    fn decisions_at(&self, position: Position) -> Result<Vec<Decision>> {
+        self.wait_for_ours();
+        self.store.decisions_at(position)
+    }
+
+    fn decisions_between(&self, partition: u32, from: u64, until: u64) -> Result<Vec<Decision>> {
+        self.wait_for_ours();
+        self.store.decisions_between(partition, from, until)
+    }
+
+    fn commands_since(&self, partition: u32, after: u64, most: usize) -> Result<Vec<(u64, Command)>> {
+        self.wait_for_ours();
+        self.store.commands_since(partition, after, most)
+    }
+
+    fn view(&self, kind: ViewKind, tenant: &str, name: &str) -> Result<Option<serde_json::Value>> {
+        self.wait_for_ours();
+        self.store.view(kind, tenant, name)
+    }
+
+    fn views(&self, kind: ViewKind, tenant: &str) -> Result<Vec<(String, serde_json::Value)>> {
+        self.wait_for_ours();
+        self.store.views(kind, tenant)
+    }
+}

@@ -1,0 +1,31 @@
+//! The ends of the last stretches that were read of each partition, with their append times. A commit writes down the time of
+//! the record before its position, and a take-over sees by it that this is still the same record.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, PoisonError},
+};
+
+/// So many are remembered of a partition: those who read for other reasons must not push the engine's out.
+const KEPT: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Ends(Mutex<HashMap<u32, VecDeque<(u64, i64)>>>);
+
+impl Ends {
+    pub(super) fn seen(&self, partition: u32, offset: u64, appended_ms: i64) {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = ends.entry(partition).or_default();
+        if ends.len() == KEPT {
+            ends.pop_front();
+        }
+        ends.push_back((offset, appended_ms));
+    }
+
+    /// When the record before `next` was appended, where it was the last one of a stretch.
+    pub(super) fn before(&self, partition: u32, next: u64) -> Option<i64> {
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = next.checked_sub(1)?;
+        ends.get(&partition)?.iter().rev().find(|(offset, _)| *offset == last).map(|(_, appended_ms)| *appended_ms)
+    }
+}

@@ -1,0 +1,222 @@
+//! An owner's producer: everything it writes is in transactions under a name that only one process can have.
+//!
+//! Made by a take-over, which fences whoever had the name. After an error whose outcome is not known it is of no use any
+//! more: the way on is another take-over.
+
+use super::{
+    super::{Error, Result},
+    failure::{cannot, is_fenced, words},
+    settings::{Settings, number},
+};
+use rdkafka::{
+    ClientContext, Message, TopicPartitionList,
+    consumer::ConsumerGroupMetadata,
+    error::KafkaError,
+    message::DeliveryResult,
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
+    types::RDKafkaErrorCode,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// A transaction that is not ended by then is ended by the broker, without what was in it.
+const TRANSACTION_MS: &str = "15000";
+
+/// What became of the records of a transaction.
+#[derive(Default)]
+struct Deliveries(Mutex<Delivered>);
+
+#[derive(Default)]
+struct Delivered {
+    failed: Option<KafkaError>,
+    /// The newest offset in each topic.
+    newest: BTreeMap<String, i64>,
+}
+
+impl Deliveries {
+    fn lock(&self) -> MutexGuard<'_, Delivered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut delivered = self.lock();
+        match result {
+            Ok(message) => match delivered.newest.get_mut(message.topic()) {
+                Some(newest) => *newest = message.offset().max(*newest),
+                None => drop(delivered.newest.insert(message.topic().to_owned(), message.offset())),
+            },
+            Err((error, _)) => drop(delivered.failed.get_or_insert_with(|| error.clone())),
+        }
+    }
+}
+
+/// The right to write for one machine of one partition.
+pub(super) struct Owner {
+    producer: BaseProducer<Deliveries>,
+    partition: u32,
+    patience: Duration,
+    /// An outcome is not known, or somebody else has the name.
+    over: bool,
+}
+
+/// A position to commit with the records: a place, and the group under which it stands.
+pub(super) type Place<'a> = (&'a TopicPartitionList, &'a ConsumerGroupMetadata);
+
+impl Owner {
+    /// Takes the name over. Whoever had it commits nothing any more, and what they had begun is gone.
+    pub(super) fn begin(settings: &Settings, name: &str, partition: u32) -> Result<Self> {
+        let mut config = settings.producer();
+        config.set("transactional.id", name).set("transaction.timeout.ms", TRANSACTION_MS).set("linger.ms", "5");
+        let producer: BaseProducer<Deliveries> =
+            config.create_with_context(Deliveries::default()).map_err(|error| cannot("make a producer", &error))?;
+        let owner = Self { producer, partition, patience: settings.patience, over: false };
+        let until = Instant::now() + settings.patience;
+        owner
+            .again(until, || owner.producer.init_transactions(settings.patience))
+            .map_err(|error| cannot(&format!("take over `{name}`"), &error))?;
+        Ok(owner)
+    }
+
+    /// Writes what `fill` puts into a transaction, with a position, and commits it. Answers the newest offset in each topic.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], [`Error::Unclear`], or [`Error::Failed`] where nothing was committed.
+    pub(super) fn transact(
+        &mut self,
+        fill: impl FnOnce(&Outgoing<'_>) -> Result<()>,
+        place: Option<Place<'_>>,
+    ) -> Result<BTreeMap<String, i64>> {
+        if self.over {
+            return Err(Error::Failed("an earlier commit broke off: take the partition over again".into()));
+        }
+        *self.producer.context().lock() = Delivered::default();
+        let until = Instant::now() + self.patience;
+        self.producer.begin_transaction().map_err(|error| self.fail("begin a commit", &error))?;
+        if let Err(error) = self.write(fill, place, until) {
+            return Err(self.give_up(error));
+        }
+        match self.again(until, || self.producer.commit_transaction(self.left(until))) {
+            Ok(()) => Ok(std::mem::take(&mut self.producer.context().lock().newest)),
+            Err(error) if requires_abort(&error) => {
+                let error = self.fail("commit", &error);
+                Err(self.give_up(error))
+            }
+            Err(error) if is_fenced(&error) => Err(self.fail("commit", &error)),
+            Err(error) => {
+                self.over = true;
+                Err(Error::Unclear(format!("committing: {}", words(&error))))
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        fill: impl FnOnce(&Outgoing<'_>) -> Result<()>,
+        place: Option<Place<'_>>,
+        until: Instant,
+    ) -> Result<()> {
+        fill(&Outgoing { producer: &self.producer, partition: self.partition, until })?;
+        // Before the commit, which takes a tenth of a second and more while anything is on its way.
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::from_millis(1));
+            if Instant::now() > until {
+                return Err(Error::Failed("no broker takes the records of a commit: try again".into()));
+            }
+        }
+        self.producer.poll(Duration::ZERO);
+        let failed = self.producer.context().lock().failed.take();
+        if let Some(error) = failed {
+            // A report of a fenced producer may say only that the record was given up.
+            let fatal = self.producer.client().fatal_error().map(|(code, _)| KafkaError::Global(code));
+            return Err(self.fail("write a commit", &fatal.unwrap_or(error)));
+        }
+        if let Some((place, group)) = place {
+            self.again(until, || self.producer.send_offsets_to_transaction(place, group, self.left(until)))
+                .map_err(|error| self.fail("commit a position", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a transaction of which nothing may be seen. Nothing was committed, whether or not the broker hears of it now.
+    fn give_up(&mut self, error: Error) -> Error {
+        if !self.over && self.producer.abort_transaction(self.patience).is_err() {
+            self.over = true;
+        }
+        error
+    }
+
+    fn fail(&mut self, what: &str, error: &KafkaError) -> Error {
+        if is_fenced(error) {
+            self.over = true;
+            return Error::Fenced { partition: self.partition };
+        }
+        self.over |= is_fatal(error);
+        cannot(what, error)
+    }
+
+    // The client says which calls may be made again, and remembers how far it was.
+    fn again(
+        &self,
+        until: Instant,
+        call: impl Fn() -> std::result::Result<(), KafkaError>,
+    ) -> std::result::Result<(), KafkaError> {
+        loop {
+            match call() {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
+                    self.producer.poll(Duration::from_millis(10));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn left(&self, until: Instant) -> Duration {
+        until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100))
+    }
+}
+
+/// Where a transaction's records go.
+pub(super) struct Outgoing<'a> {
+    producer: &'a BaseProducer<Deliveries>,
+    partition: u32,
+    until: Instant,
+}
+
+impl Outgoing<'_> {
+    /// A record; without a value it says that the key is gone.
+    pub(super) fn send(&self, topic: &str, key: Option<&str>, value: Option<&[u8]>) -> Result<()> {
+        let mut record = BaseRecord::to(topic).partition(number(self.partition));
+        (record.key, record.payload) = (key, value);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((error, refused))
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+                        && Instant::now() < self.until =>
+                {
+                    record = refused;
+                    self.producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) if is_fenced(&error) => return Err(Error::Fenced { partition: self.partition }),
+                Err((error, _)) => return Err(cannot(&format!("write into `{topic}`"), &error)),
+            }
+        }
+    }
+}
+
+fn requires_abort(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.is_fatal())
+}

@@ -1,0 +1,113 @@
+//! Kafka, started for a test by `tests/services/kafka` and stopped after the last that uses it.
+//!
+//! Tests share one broker and differ in their prefix: each has topics, groups and transactions of its own.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    net::TcpListener,
+    process::Command,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use weir::backend::kafka::Settings;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/kafka");
+
+static RUNNING: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
+static PREFIXES: AtomicU32 = AtomicU32::new(0);
+
+/// A running broker.
+#[derive(Debug)]
+pub struct Broker {
+    port: String,
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+}
+
+impl Broker {
+    /// The one that runs, or a new one.
+    ///
+    /// # Errors
+    /// The script could not start it; what it said is in the error.
+    pub fn shared() -> Result<Arc<Self>> {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(broker) = running.upgrade() {
+            return Ok(broker);
+        }
+        let broker = Arc::new(Self::new()?);
+        *running = Arc::downgrade(&broker);
+        Ok(broker)
+    }
+
+    /// One for a test that ends it.
+    ///
+    /// # Errors
+    /// As for [`Broker::shared`].
+    pub fn new() -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let address = script("up", &port)?.trim().to_owned();
+        Ok(Self { port, address })
+    }
+
+    /// Ends it as a fallen machine would.
+    ///
+    /// # Errors
+    /// As for [`Broker::shared`].
+    pub fn kill(&self) -> Result<()> {
+        script("kill", &self.port).map(drop)
+    }
+
+    /// Starts it again on what it wrote.
+    ///
+    /// # Errors
+    /// As for [`Broker::shared`].
+    pub fn start(&self) -> Result<()> {
+        script("start", &self.port).map(drop)
+    }
+
+    /// Settings of an installation that nobody else has.
+    #[must_use]
+    pub fn settings(&self, partitions: u32) -> Settings {
+        Settings {
+            brokers: vec![self.address.clone()],
+            prefix: format!("t{}", PREFIXES.fetch_add(1, Ordering::Relaxed)),
+            partitions: Some(partitions),
+            replication: 1,
+            patience: Duration::from_secs(20),
+            ..Settings::default()
+        }
+    }
+
+    /// Runs one of Kafka's own tools, `org.apache.kafka.tools.…`.
+    ///
+    /// # Errors
+    /// It failed; what it said is in the error.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(SCRIPT)
+            .args(["tool", &self.port, class, "--bootstrap-server", &self.address])
+            .args(arguments)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`{class}` failed: {said}{}", String::from_utf8_lossy(&output.stdout));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Err(error) = script("down", &self.port) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn script(what: &str, port: &str) -> Result<String> {
+    let command = format!("{SCRIPT} {what} {port}");
+    let output = Command::new(SCRIPT).args([what, port]).output().with_context(|| command.clone())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{command}` failed; run it by hand. It said:\n{said}");
+    Ok(String::from_utf8(output.stdout)?)
+}
