@@ -13,8 +13,8 @@ use super::{
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use weir_engine::{
     command::Command,
@@ -32,8 +32,17 @@ pub struct Cluster {
     follower: Follower,
     kafka: Arc<Kafka>,
     store: Arc<dyn Store>,
-    /// The newest output of each partition that this process committed.
-    committed: Mutex<BTreeMap<u32, u64>>,
+    /// How far this process has committed in each partition.
+    ours: Mutex<BTreeMap<u32, Ours>>,
+}
+
+/// What this process committed last in a partition.
+#[derive(Clone, Copy, Default)]
+struct Ours {
+    /// The position of its step machine.
+    next: u64,
+    /// The newest output of either machine.
+    output: Option<u64>,
 }
 
 impl Cluster {
@@ -43,7 +52,7 @@ impl Cluster {
     /// Where the follower cannot be started.
     pub fn new(kafka: Arc<Kafka>, store: Arc<dyn Store>) -> Result<Self> {
         let follower = Follower::start(Arc::clone(&kafka), Arc::clone(&store))?;
-        Ok(Self { follower, kafka, store, committed: Mutex::default() })
+        Ok(Self { follower, kafka, store, ours: Mutex::default() })
     }
 
     /// The log and the machines.
@@ -58,27 +67,35 @@ impl Cluster {
         self.follower.trouble()
     }
 
-    fn committed(&self, partition: u32, output: Option<u64>) {
-        if let Some(output) = output {
-            self.committed.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, output);
-        }
+    fn ours(&self) -> MutexGuard<'_, BTreeMap<u32, Ours>> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // A store that is late is no reason to answer nothing.
     fn wait_for_ours(&self) {
-        let ours = self.committed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (partition, output) in ours {
-            if !self.follower.wait(partition, output, READ_PATIENCE) {
+        let ours = self.ours().clone();
+        let until = Instant::now() + READ_PATIENCE;
+        for (partition, Ours { output, .. }) in ours {
+            let left = until.saturating_duration_since(Instant::now());
+            if output.is_some_and(|output| !self.follower.wait(partition, output, left)) {
                 tracing::debug!(partition, "reading a history that is behind");
             }
         }
     }
 
     fn fenced<T>(&self, owner: &Ownership, outcome: Result<T>) -> Result<T> {
-        if matches!(outcome, Err(Error::Fenced { .. })) && owner.machine == Machine::Step {
+        if matches!(outcome, Err(Error::Fenced { .. })) {
             self.follower.leave(owner.partition);
+            self.ours().remove(&owner.partition);
         }
         outcome
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // So that a process that ends in order leaves a history that is whole; after a crash the next owner makes it so.
+        self.wait_for_ours();
     }
 }
 
@@ -128,14 +145,19 @@ impl Machines for Cluster {
     }
 
     fn commit_step(&self, owner: &Ownership, stepped: Stepped) -> Result<()> {
+        let next = stepped.committed.next;
         let output = self.fenced(owner, self.kafka.step(owner, stepped))?;
-        self.committed(owner.partition, output);
+        let mut ours = self.ours();
+        let ours = ours.entry(owner.partition).or_default();
+        (ours.next, ours.output) = (next, output.or(ours.output));
         Ok(())
     }
 
     fn commit_settle(&self, owner: &Ownership, settled: Settled) -> Result<()> {
-        let output = self.fenced(owner, self.kafka.settle(owner, settled))?;
-        self.committed(owner.partition, output);
+        let output = self.kafka.settle(owner, settled)?;
+        let mut ours = self.ours();
+        let ours = ours.entry(owner.partition).or_default();
+        ours.output = output.or(ours.output);
         Ok(())
     }
 
@@ -143,9 +165,11 @@ impl Machines for Cluster {
         self.kafka.stepped(partition)
     }
 
-    /// Waits until it can be read, too: a read that names a position must see what came out of it.
+    /// Waits until it can be read, too: a read that names a position must see what came out of it. For what this process has
+    /// committed the read itself waits.
     fn wait_stepped(&self, partition: u32, offset: u64, patience: Duration) -> bool {
-        self.kafka.wait_written(partition, offset, patience)
+        let ours = self.ours().get(&partition).is_some_and(|ours| ours.next > offset);
+        ours || self.kafka.wait_written(partition, offset, patience)
     }
 
     fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)> {

@@ -10,6 +10,7 @@ use super::{
     record::{Given, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
     settings::number,
 };
+use crate::clock::{Clock, WallClock};
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 use std::{
     collections::BTreeMap,
@@ -60,8 +61,10 @@ impl Machines for Kafka {
 
     fn stepped(&self, partition: u32) -> Result<(Committed, bool)> {
         self.follow(partition)?;
-        let standing = self.table.standing(partition, self.settings.patience)?;
-        Ok((standing.committed, standing.live))
+        let (standing, stood_ms) = self.table.standing(partition, self.settings.patience)?;
+        // An owner that died as it was live can take back nothing; its silence does.
+        let silent_ms = WallClock.now_ms().saturating_sub(stood_ms);
+        Ok((standing.committed, standing.live && silent_ms < self.settings.silence_ms))
     }
 
     fn wait_stepped(&self, partition: u32, offset: u64, patience: Duration) -> bool {
@@ -131,7 +134,8 @@ impl Kafka {
         tenure.standing = standing.clone();
         drop(tenure);
         let given = (first..).zip(commands).map(|(mark, command)| Given { mark, command }).collect();
-        self.table.commit(partition, newest.get(&topics.commands).copied().unwrap_or_default(), standing, given);
+        let at = newest.get(&topics.commands).copied().unwrap_or_default();
+        self.table.commit(partition, at, WallClock.now_ms(), standing, given);
         Ok(newest.get(&topics.outputs).and_then(|offset| u64::try_from(*offset).ok()))
     }
 
@@ -185,7 +189,7 @@ impl Kafka {
             Some((&place, &self.group()?)),
         )?;
         let at = newest.get(&self.topics.commands).copied().unwrap_or_default();
-        self.table.commit(partition, at, standing.clone(), Vec::new());
+        self.table.commit(partition, at, WallClock.now_ms(), standing.clone(), Vec::new());
         Ok(Tenure { epoch: standing.epoch, owner, standing, ledgers: None })
     }
 

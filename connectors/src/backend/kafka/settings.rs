@@ -21,6 +21,9 @@ pub struct Settings {
     pub replication: u32,
     /// Events are kept for this long at least, milliseconds.
     pub events_ms: i64,
+    /// An owner of the step machine that commits nothing for this long is not live, milliseconds. It writes the time down once
+    /// a minute at least.
+    pub silence_ms: i64,
     /// How clients prove who they are, and to whom they speak.
     pub security: Security,
     /// How long a call waits for brokers that do not answer.
@@ -54,6 +57,7 @@ impl Default for Settings {
             partitions: None,
             replication: 3,
             events_ms: 30 * 24 * 3_600_000,
+            silence_ms: 180_000,
             security: Security::default(),
             patience: Duration::from_secs(30),
         }

@@ -7,6 +7,7 @@ use super::{
     super::{Error, READ_BYTES_MAX, Result},
     record::{Given, STEPPED, Standing, WRITTEN, Written, decode},
 };
+use rdkafka::Message;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -22,6 +23,8 @@ pub(super) struct Rows {
     standing: Standing,
     /// Where the standing was read, and no older one is believed.
     standing_at: Option<i64>,
+    /// When it was written, epoch milliseconds.
+    stood_ms: i64,
     written: u64,
     /// The newest command of each uid, by mark.
     commands: BTreeMap<u64, Command>,
@@ -29,9 +32,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    fn stand(&mut self, at: i64, standing: Standing) {
+    fn stand(&mut self, at: i64, written_ms: i64, standing: Standing) {
         if self.standing_at.is_none_or(|known| known < at) {
-            (self.standing_at, self.standing) = (Some(at), standing);
+            (self.standing_at, self.stood_ms, self.standing) = (Some(at), written_ms, standing);
         }
     }
 
@@ -65,11 +68,13 @@ impl Table {
     }
 
     /// Takes in a record of the topic. Without a value it says nothing: commands are never taken away.
-    pub(super) fn read(&self, topic: &str, partition: u32, at: i64, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let Some(value) = value else { return Ok(()) };
+    pub(super) fn read(&self, message: &impl Message) -> Result<()> {
+        let Some(value) = message.payload() else { return Ok(()) };
+        let (topic, key) = (message.topic(), message.key().unwrap_or_default());
+        let partition = u32::try_from(message.partition()).unwrap_or_default();
         if key == STEPPED.as_bytes() {
             let standing = decode(value, topic)?;
-            self.lock().entry(partition).or_default().stand(at, standing);
+            self.lock().entry(partition).or_default().stand(message.offset(), millis(message), standing);
         } else if key == WRITTEN.as_bytes() {
             let Written { next } = decode(value, topic)?;
             let mut partitions = self.lock();
@@ -84,10 +89,10 @@ impl Table {
     }
 
     /// Takes in what was committed just now, with the offset at which its standing was written.
-    pub(super) fn commit(&self, partition: u32, at: i64, standing: Standing, commands: Vec<Given>) {
+    pub(super) fn commit(&self, partition: u32, at: i64, now_ms: i64, standing: Standing, commands: Vec<Given>) {
         let mut partitions = self.lock();
         let rows = partitions.entry(partition).or_default();
-        rows.stand(at, standing);
+        rows.stand(at, now_ms, standing);
         commands.into_iter().for_each(|given| rows.give(given));
         drop(partitions);
         self.bell.notify_all();
@@ -99,12 +104,12 @@ impl Table {
         self.bell.notify_all();
     }
 
-    /// How the step machine stands.
-    pub(super) fn standing(&self, partition: u32, patience: Duration) -> Result<Standing> {
+    /// How the step machine stands, and when it said so, epoch milliseconds.
+    pub(super) fn standing(&self, partition: u32, patience: Duration) -> Result<(Standing, i64)> {
         if !self.wait(partition, patience, |_| true) {
             return Err(Error::Failed(format!("the commands of partition {partition} cannot be read yet: try again")));
         }
-        Ok(self.lock().get(&partition).map(|rows| rows.standing.clone()).unwrap_or_default())
+        Ok(self.lock().get(&partition).map(|rows| (rows.standing.clone(), rows.stood_ms)).unwrap_or_default())
     }
 
     /// Waits until the record at `offset` is applied.
@@ -148,6 +153,10 @@ impl Table {
             partitions = self.bell.wait_timeout(partitions, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+fn millis(message: &impl Message) -> i64 {
+    message.timestamp().to_millis().unwrap_or_default()
 }
 
 /// About what one takes in memory.

@@ -40,10 +40,10 @@ impl Tail {
     pub(super) fn start(settings: Settings, topic: String, table: Arc<Table>) -> Result<Self> {
         let consumer = Arc::new(settings.consumer("reader", Sees::Committed)?);
         let stop = Arc::new(AtomicBool::new(false));
-        let (reads, stops, name) = (Arc::clone(&consumer), Arc::clone(&stop), topic.clone());
+        let (reads, stops) = (Arc::clone(&consumer), Arc::clone(&stop));
         let thread = thread::Builder::new()
             .name("weir-commands".into())
-            .spawn(move || follow(&reads, &name, &table, &stops))
+            .spawn(move || follow(&reads, &table, &stops))
             .map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))?;
         let followed = Mutex::new(BTreeSet::new());
         Ok(Self { settings, topic, consumer, followed, stop, thread: Some(thread) })
@@ -78,13 +78,12 @@ impl Drop for Tail {
     }
 }
 
-fn follow(consumer: &BaseConsumer, topic: &str, table: &Table, stop: &AtomicBool) {
+fn follow(consumer: &BaseConsumer, table: &Table, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let partition = u32::try_from(message.partition()).unwrap_or_default();
-                let (key, value) = (message.key().unwrap_or_default(), message.payload());
-                if let Err(error) = table.read(topic, partition, message.offset(), key, value) {
+                if let Err(error) = table.read(&message) {
                     // A command that cannot be read must not be passed over in silence: who reads the table waits in vain.
                     tracing::error!(partition, %error, "the commands cannot be followed any further");
                     return;

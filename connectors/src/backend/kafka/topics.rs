@@ -72,9 +72,11 @@ impl Topics {
         let mut events = kept(settings.events_ms).to_vec();
         // The broker's clock, never a sender's.
         events.push(("message.timestamp.type", Must::Be("LogAppendTime")));
+        let mut commands = compact.to_vec();
+        commands.push(("message.timestamp.type", Must::Be("LogAppendTime")));
         let mut all = vec![
             topic(&self.events, partitions, &events),
-            topic(&self.commands, partitions, &compact),
+            topic(&self.commands, partitions, &commands),
             topic(&self.outputs, partitions, &kept(OUTPUTS_MS)),
             topic(&self.ledger, partitions, &compact),
             topic(&self.control, 1, &compact),
