@@ -14,6 +14,7 @@ use crate::{
     group::Group,
     guard::{self, Sight, Wish},
     id::Position,
+    planted::{self, Bug},
     standing::Standing,
     wiring::Wiring,
     wish::{self, Mind, Moment, Thought},
@@ -152,7 +153,11 @@ pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
 /// under `limit remove`. A held group stays where it is.
 fn correct(group: &Group, case: &Case<'_>, bounds: &Bounds) -> Option<Ruled> {
     let target = group.target;
-    let goal = target.clamp(bounds.min, bounds.max);
+    let goal = if planted::is(Bug::WindowShrinks) && raised_before(group, bounds) {
+        bounds.min
+    } else {
+        target.clamp(bounds.min, bounds.max)
+    };
     if goal == target {
         return None;
     }
@@ -168,7 +173,9 @@ fn correct(group: &Group, case: &Case<'_>, bounds: &Bounds) -> Option<Ruled> {
     if let Some(pause) = group.paused(now_ms) {
         return held(GuardName::Pause, &pause.actor, pause.until_ms);
     }
-    if let Some(switch) = case.standing.switched_off(&case.plan.region, direction, now_ms) {
+    if let Some(switch) = case.standing.switched_off(&case.plan.region, direction, now_ms)
+        && !planted::is(Bug::KillSwitchBounds)
+    {
         return held(GuardName::KillSwitch, &switch.actor, switch.until_ms);
     }
     let (allowed, name, until) = match direction {
@@ -186,6 +193,11 @@ fn correct(group: &Group, case: &Case<'_>, bounds: &Bounds) -> Option<Ruled> {
         return held(name, "", until);
     }
     Some(Ruled { to, how: How::Moved(By::Bounds, None) })
+}
+
+/// For a planted bug: the bounds raised the group, and no window does so any more.
+fn raised_before(group: &Group, bounds: &Bounds) -> bool {
+    bounds.floor_by.is_none() && group.last_change.as_ref().is_some_and(|change| change.by == "bounds")
 }
 
 fn sight<'a>(group: &'a Group, case: &'a Case<'_>, bounds: &'a Bounds) -> Sight<'a> {
@@ -252,6 +264,9 @@ fn force(group: &Group, case: &Case<'_>, bounds: &Bounds, index: usize, right: R
     let Some(rule) = case.plan.rules.get(index) else { return refuse("there is no such rule".into()) };
     if !rule.forceable {
         return refuse("the rule says `no force`".into());
+    }
+    if rule.observe {
+        return refuse("the rule is only observed, so nothing ever comes of it".into());
     }
     let wished = match mind(group, case).forced(rule) {
         Ok(wished) if wished == ground => return refuse(format!("it wishes {wished}, which the target is already")),

@@ -12,6 +12,7 @@ use crate::{
     observation::{Observation, Seen, SeenState, Standing},
     outcome::Happening,
     plan::CHANGES_MAX,
+    planted::{self, Bug},
     settle::LISTED_WITHIN_MS,
 };
 use std::{
@@ -150,7 +151,7 @@ fn drain(ledger: &mut Ledger, slot: Slot, look: &Observation, now_ms: i64, chang
         }
         return;
     }
-    if runs && entry.drained_ms.is_none() {
+    if runs && entry.drained_ms.is_none() && !planted::is(Bug::DeletedServing) {
         let standings = standings(entry, look);
         let serves = |standing: &Standing| matches!(standing, Standing::Serving | Standing::Unhealthy);
         let serving: Vec<&Balancer> =
@@ -171,7 +172,7 @@ fn drain(ledger: &mut Ledger, slot: Slot, look: &Observation, now_ms: i64, chang
         let member = standings.iter().any(|(_, standing)| *standing != Standing::Out);
         entry.drained_ms = Some(if member { now_ms.saturating_add(drain_ms) } else { now_ms });
     }
-    if !runs || entry.drained_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+    if !runs || entry.drained_ms.is_some_and(|until_ms| until_ms <= now_ms) || planted::is(Bug::DeletedServing) {
         ledger.enter(slot, Phase::Deleting, now_ms);
     }
 }
@@ -207,8 +208,18 @@ fn delete(
             }
         }
     }
-    if still_in && patient {
+    if still_in && hold.repair {
+        // As long as we may not ask it to, the balancer's time to let go does not run: nobody would ask it afterwards.
+        if let Some(entry) = ledger.entries.get_mut(&slot) {
+            entry.since_ms = now_ms;
+        }
         return;
+    }
+    if still_in && patient && !planted::is(Bug::DeletedServing) {
+        return;
+    }
+    if let (true, None, Some(server)) = (planted::is(Bug::DeletedUnseen), seen, &entry.server) {
+        deletions.push(Call::Delete { slot, server: server.clone() });
     }
     let Some(seen) = seen else {
         // Right after its order a server may exist and not be listed yet.
@@ -245,7 +256,7 @@ pub(crate) fn tidy(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec<
     for seen in unclaimed {
         let asked_ms = ledger.strays.get(&seen.id).map_or(0, |stray| stray.asked_ms);
         let (ours, why) = match seen.slot {
-            None => (false, "its mark cannot be read; left alone".to_owned()),
+            None => (planted::is(Bug::ForeignDeleted), "its mark cannot be read; left alone".to_owned()),
             Some(slot) if !ledger.was_allotted(slot) => (false, format!("slot {slot} was never given out; left alone")),
             Some(slot) if ledger.entries.contains_key(&slot) => {
                 (true, format!("a second server for slot {slot}; deleted"))
@@ -253,7 +264,8 @@ pub(crate) fn tidy(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec<
             Some(slot) => (true, format!("slot {slot} is gone; deleted")),
         };
         let mut stray = Stray { name: seen.name.clone(), slot: seen.slot, why, asked_ms };
-        if let Some(slot) = seen.slot.filter(|_| ours && !ledger.command.hold.remove && is_deletable(seen)) {
+        let slot = seen.slot.or(planted::is(Bug::ForeignDeleted).then(Slot::default));
+        if let Some(slot) = slot.filter(|_| ours && !ledger.command.hold.remove && is_deletable(seen)) {
             let leaves = leaves(ledger, slot, seen, look);
             // Two looks: out of the balancers first, then deleted.
             if leaves.is_empty() && now_ms - asked_ms >= DELETE_AGAIN_MS && now_ms >= ledger.deletes_after_ms {

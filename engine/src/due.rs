@@ -3,7 +3,12 @@
 //! Too early costs an evaluation that finds nothing new; too late would be a wrong decision, so everything that a
 //! verdict depends on and that time can change stands here.
 
-use crate::{condition::Scene, decide::Case, group::Group};
+use crate::{
+    condition::Scene,
+    decide::Case,
+    group::Group,
+    planted::{self, Bug},
+};
 use weir_grammar::policy::Trigger;
 
 /// Keeps since when servers have been on their way without a break.
@@ -58,5 +63,5 @@ pub fn next(group: &Group, case: &Case<'_>) -> Option<i64> {
             memory.wishes.iter().for_each(|(at, _)| add(at.saturating_add(stabilize.0)));
         }
     }
-    earliest
+    earliest.map(|at_ms| at_ms + if planted::is(Bug::LateTimer) { 1_000 } else { 0 })
 }

@@ -5,9 +5,13 @@ use crate::{
     command::{Command, Hold},
     decide::{By, Case},
     group::{Cooldown, Group, SizeChange},
+    planted::{self, Bug},
     view::LastChange,
 };
-use weir_grammar::policy::{Blocks, Direction};
+use weir_grammar::{
+    limits::TIMER_MAX,
+    policy::{Blocks, Direction},
+};
 
 /// Emitted changes remembered for limits; far above what limits of a day at the group's own cooldown can need.
 const CHANGES_MAX: usize = 4_096;
@@ -24,7 +28,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     if to != from {
         let direction = if to > from { Direction::Add } else { Direction::Remove };
         group.target = to;
-        remember(group, case, SizeChange { at_ms: now_ms, direction, servers: to.abs_diff(from) });
+        remember(group, SizeChange { at_ms: now_ms, direction, servers: to.abs_diff(from) });
         let name = rule.map_or_else(|| "bounds".to_owned(), |(_, rule)| rule.name.clone());
         group.last_change = Some(LastChange { at: now_ms, by: name, from, to });
         if direction == Direction::Add {
@@ -51,7 +55,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         None if respecified => "policy".into(),
         None => "hold".into(),
     };
-    group.generation += 1;
+    group.generation += u64::from(to != from || !planted::is(Bug::ForgottenGeneration));
     group.hold = hold;
     group.spec_print.clone_from(&case.wiring.spec_print);
     Some(Command {
@@ -71,8 +75,9 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     })
 }
 
-fn remember(group: &mut Group, case: &Case<'_>, change: SizeChange) {
-    let begins = change.at_ms.saturating_sub(case.wiring.limits_over.0);
+fn remember(group: &mut Group, change: SizeChange) {
+    // As long as any limit may look back, whatever the present ones do: the next version may look further.
+    let begins = change.at_ms.saturating_sub(TIMER_MAX.0);
     group.changes.retain(|known| known.at_ms > begins);
     group.changes.push(change);
     let surplus = group.changes.len().saturating_sub(CHANGES_MAX);

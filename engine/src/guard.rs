@@ -8,6 +8,7 @@ use crate::{
     decision::{Guard, GuardName},
     event::Right,
     group::Group,
+    planted::{self, Bug},
     standing::Standing,
     wiring::Wiring,
     wish,
@@ -187,7 +188,8 @@ fn freeze(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
 
 fn rule_cooldown(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     let scheduled = matches!(wish.rule.trigger, Trigger::Cron { .. } | Trigger::At { .. });
-    if wish.forced == Some(Right::Token) || (scheduled && wish.forced.is_none()) {
+    let skipped = wish.forced == Some(Right::Token) || (scheduled && wish.forced.is_none());
+    if skipped || planted::is(Bug::RuleCooldownIgnored) {
         return Ruling::Pass;
     }
     let cooldown = sight.group.rules.get(wish.index).and_then(|memory| memory.cooldown);
@@ -213,8 +215,9 @@ fn stabilize(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     if highest > wish.to { Ruling::Cut { to: highest, until: None } } else { Ruling::Pass }
 }
 
-fn pause(sight: &Sight<'_>, _: &Wish<'_>) -> Ruling {
+fn pause(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     match sight.group.paused(sight.now_ms) {
+        Some(_) if planted::is(Bug::PauseForced) && wish.forced.is_some() => Ruling::Pass,
         Some(pause) if pause.reason.is_empty() => hold(pause.actor.clone(), pause.until_ms),
         Some(pause) => hold(format!("{}: {}", pause.actor, pause.reason), pause.until_ms),
         None => Ruling::Pass,
@@ -272,6 +275,9 @@ pub fn allowed(
         let begins = now_ms.saturating_sub(limit.per.0);
         let within = group.changes.iter().filter(|change| change.direction == direction && change.at_ms > begins);
         let used = within.clone().map(|change| change.servers).fold(0, u32::saturating_add);
+        let undone = group.changes.iter().filter(|change| change.direction != direction && change.at_ms > begins);
+        let undone = undone.map(|change| change.servers).fold(0, u32::saturating_add);
+        let used = if planted::is(Bug::LimitNet) { used.saturating_sub(undone) } else { used };
         let left = wish::amount(limit.amount, target).saturating_sub(used);
         if left < tightest.0 {
             tightest = (left, within.map(|change| change.at_ms.saturating_add(limit.per.0)).min());
@@ -292,7 +298,10 @@ fn quota(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
 fn capacity(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     // Toward the bounds is always allowed, so a group outside of them is cut at where it stands, not pulled back here.
     let to = match wish.direction() {
-        Direction::Add => wish.to.min(sight.bounds.max.max(wish.from)),
+        Direction::Add => {
+            let over = u32::from(planted::is(Bug::CeilingOffByOne));
+            wish.to.min((sight.bounds.max + over).max(wish.from))
+        }
         Direction::Remove => wish.to.max(sight.bounds.min.min(wish.from)),
     };
     if to == wish.to { Ruling::Pass } else { Ruling::Cut { to, until: None } }

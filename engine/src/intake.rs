@@ -11,6 +11,7 @@ use crate::{
     id::Slot,
     outcome::{Happening, Outcome},
     partition::{Step, Why},
+    planted::{self, Bug},
     rows,
     scan::{AboutRef, AlarmRef, Hot, SampleRef, Scanned},
     tenant::{FORCES_MAX, GroupId},
@@ -250,7 +251,7 @@ fn force_rule(step: &mut Step<'_>, tenant: &str, id: &str, force: &Force) {
     let (t_ms, offset) = (step.t(), step.position.offset);
     let owner = step.tenant(tenant);
     owner.trim_forces(t_ms);
-    if owner.forces.contains_key(id) {
+    if owner.forces.contains_key(id) && !planted::is(Bug::ForceTwice) {
         return drop_fact(step, tenant, "force sent again");
     }
     if owner.forces.len() >= FORCES_MAX {

@@ -12,7 +12,9 @@ use crate::{
     group::Group,
     id::{GroupUid, Position},
     index::Index,
-    intake, rows, scan,
+    intake,
+    planted::{self, Bug},
+    rows, scan,
     tenant::{File, GroupId, Program, Tenant},
     view::Row,
     wish::Moment,
@@ -240,7 +242,10 @@ impl Partition {
         }
         for (name, id) in &tenant.groups {
             let missing = || Damaged(format!("group `{name}` has no state or no policy"));
-            let group = groups.get(*id as usize).and_then(Option::as_ref).ok_or_else(missing)?;
+            let group = groups.get_mut(*id as usize).and_then(Option::as_mut).ok_or_else(missing)?;
+            if planted::is(Bug::CooldownForgotten) {
+                group.cooldown = None;
+            }
             let file = files.get(&group.file).ok_or_else(missing)?;
             let program = Program { place: file.place(name).ok_or_else(missing)?, file: Arc::clone(file) };
             if file.listens() {

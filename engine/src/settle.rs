@@ -15,6 +15,7 @@ use crate::{
     observation::{CloudError, CloudErrorKind, Observation, Seen, SeenState, Standing},
     outcome::Happening,
     plan,
+    planted::{self, Bug},
 };
 use std::collections::BTreeMap;
 
@@ -280,7 +281,7 @@ fn building(ledger: &mut Ledger, slot: Slot, seen: &Seen, look: &Observation, no
                 ledger.enter(slot, Phase::Joining, now_ms);
             }
             let Some(entry) = ledger.entries.get_mut(&slot) else { return };
-            if takes_part(entry, look) {
+            if takes_part(entry, look) || planted::is(Bug::ReadyTooSoon) {
                 return serve(ledger, slot, now_ms);
             }
             if hold.repair {

@@ -5,6 +5,7 @@ use crate::{
     event::Capability,
     id::Slot,
     index::Index,
+    planted::{self, Bug},
     standing::{KillSwitch, Standing},
     view::TenantRow,
     wiring::Wiring,
@@ -165,7 +166,8 @@ impl Tenant {
     /// The standing that a decision of one of its groups sees.
     #[must_use]
     pub fn standing(&self) -> Standing<'_> {
-        let quota_left = self.quota.map(|quota| quota.saturating_sub(self.wanted));
+        let wanted = if planted::is(Bug::QuotaPerChange) { 0 } else { self.wanted };
+        let quota_left = self.quota.map(|quota| quota.saturating_sub(wanted));
         Standing { quota_left, switches: &self.switches }
     }
 

@@ -26,8 +26,6 @@ pub struct Wiring {
     pub silences: Vec<Option<Millis>>,
     /// The longest look-back of a counted event; what is older is forgotten.
     pub counts_over: Millis,
-    /// The longest stretch of a limit.
-    pub limits_over: Millis,
     /// What its servers are.
     pub spec: Spec,
     /// A fingerprint of `spec`.
@@ -73,7 +71,6 @@ impl Wiring {
                 .map(|metric| condition::shortest_silence(&plan.rules, metric))
                 .collect(),
             counts_over: plan.rules.iter().map(longest_count).max().unwrap_or_default(),
-            limits_over: plan.limits.iter().map(|limit| limit.per).max().unwrap_or_default(),
             spec,
             spec_print,
         };

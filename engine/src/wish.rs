@@ -6,6 +6,7 @@ use crate::{
     condition::{self, Scene},
     decision::Truth,
     group::{Group, RuleMemory},
+    planted::{self, Bug},
     wiring::Wiring,
     words,
 };
@@ -82,7 +83,8 @@ impl Mind<'_> {
             Trigger::Track { aggregate, goal, within } => self.track(aggregate, *goal, *within, rule.add_only),
             Trigger::Cron { .. } | Trigger::At { .. } => {
                 let due = memory.next.filter(|next| *next <= now_ms);
-                if due.is_some() {
+                let again = planted::is(Bug::ScheduleTwice) && due.is_some_and(|due| due < self.moment.t_ms);
+                if due.is_some() && !again {
                     memory.next = match &rule.trigger {
                         Trigger::Cron { cron, zone } => cron.next_after(*zone, now_ms),
                         _ => None,
@@ -265,7 +267,8 @@ impl Mind<'_> {
         match due {
             None => Thought::quiet(Truth::Idle),
             Some(due) if self.moment.t_ms.saturating_sub(due) > rule.late_by.0 => {
-                Thought { truth: Truth::Idle, wish: None, missed: Some(due) }
+                let missed = Some(due).filter(|_| !planted::is(Bug::ScheduleSkipped));
+                Thought { truth: Truth::Idle, wish: None, missed }
             }
             Some(_) => Thought::fires(rule.action.map(|action| apply(&action, self.group.target))),
         }
@@ -349,6 +352,9 @@ fn servers(change: &Change, target: u32) -> u32 {
 pub fn amount(amount: Amount, target: u32) -> u32 {
     match amount {
         Amount::Servers(servers) => servers,
+        Amount::Share(share) if planted::is(Bug::RoundedDown) => {
+            u32::try_from(i64::from(target) * share.0 / Percent::WHOLE.0).unwrap_or(u32::MAX)
+        }
         Amount::Share(share) => share.of(target),
     }
 }

@@ -14,5 +14,6 @@ pub mod memory_store;
 pub mod mimic;
 pub mod raw_server;
 pub mod sample;
+pub mod simulation;
 pub mod stepping;
 pub mod tree;
