@@ -4,6 +4,7 @@
 
 mod cloud;
 mod dice;
+mod left;
 mod rules;
 mod storm;
 mod world;

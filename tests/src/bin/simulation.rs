@@ -91,7 +91,7 @@ fn many(words: &Words) -> bool {
                         println!("seed {seed}: {}\n  {}", broken.law, first_lines(&broken.words));
                         total.1.push((seed, broken));
                     }
-                    if let Some(path) = words.resume.as_ref().filter(|_| seed % 50 == 0) {
+                    if let Some(path) = words.resume.as_ref().filter(|_| seed.is_multiple_of(50)) {
                         fs::write(path, format!("{}\n", seed.saturating_sub(words.threads as u64))).unwrap();
                     }
                 }

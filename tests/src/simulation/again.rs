@@ -43,7 +43,8 @@ pub fn decide_again(log: &Log, store: &Store, dice: &mut Dice) -> Result<(), Bro
         Broken::unless(partition.snapshot() == *state, LAW, || {
             format!("the state at {from} is another once restored")
         })?;
-        (again.clear(), reasons.clear());
+        again.clear();
+        reasons.clear();
         advance(&mut partition, log, to, &mut again, &mut reasons)?;
         let first = commands.partition_point(|command| command.cause.offset < from);
         let last = commands.partition_point(|command| command.cause.offset < to);
