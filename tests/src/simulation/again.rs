@@ -8,6 +8,13 @@ const LAW: &str = "the same log gives the same state, commands and decisions, fr
 /// States on the way from which the rest is decided again.
 const POINTS: u64 = 4;
 
+/// How a record is read: from its line, by the shortest way, or as an event.
+#[derive(Clone, Copy)]
+enum How {
+    Lines,
+    Events,
+}
+
 /// Decides the log again, and compares with what was committed.
 ///
 /// # Errors
@@ -23,7 +30,7 @@ pub fn decide_again(log: &Log, store: &Store, dice: &mut Dice) -> Result<(), Bro
     let mut partition = Partition::new(LOG_ID, 0);
     let mut states = Vec::new();
     for point in &points {
-        advance(&mut partition, log, *point, &mut commands, &mut decisions)?;
+        advance(&mut partition, log, *point, How::Lines, &mut commands, &mut decisions)?;
         states.push(partition.snapshot());
     }
     same(&commands, &store.commands, "commands")?;
@@ -45,7 +52,7 @@ pub fn decide_again(log: &Log, store: &Store, dice: &mut Dice) -> Result<(), Bro
         })?;
         again.clear();
         reasons.clear();
-        advance(&mut partition, log, to, &mut again, &mut reasons)?;
+        advance(&mut partition, log, to, How::Events, &mut again, &mut reasons)?;
         let first = commands.partition_point(|command| command.cause.offset < from);
         let last = commands.partition_point(|command| command.cause.offset < to);
         same(&again, &commands[first..last], &format!("commands from {from} to {to}"))?;
@@ -62,12 +69,17 @@ fn advance(
     partition: &mut Partition,
     log: &Log,
     to: u64,
+    how: How,
     commands: &mut Vec<Command>,
     decisions: &mut Vec<Decision>,
 ) -> Result<(), Broken> {
     let left = usize::try_from(to.saturating_sub(partition.next())).unwrap_or(0);
     for record in log.read(partition.next(), left) {
-        let effects = partition.step(record).map_err(|halt| Broken::halted(&halt))?;
+        let effects = match how {
+            How::Lines => partition.step_line(record.offset, record.appended_ms, record.event.to_line().as_bytes()),
+            How::Events => partition.step(record),
+        };
+        let effects = effects.map_err(|halt| Broken::halted(&halt))?;
         commands.extend(effects.commands);
         decisions.extend(effects.decisions);
     }
