@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+pub mod bench;
 pub mod conformance;
 pub mod feed_server;
 pub mod full;
