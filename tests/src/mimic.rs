@@ -2,29 +2,21 @@
 //!
 //! Tests share one process and differ in the user they log in as: each user is a tenant of its own.
 
+use crate::service::Service;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{
-    net::TcpListener,
-    path::Path,
-    process::Command,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
-
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services/mimic");
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 static RUNNING: Mutex<Weak<Mimic>> = Mutex::new(Weak::new());
 
-/// A running Mimic. Its clock stands until [`Mimic::tick`].
+/// A running Mimic.
 #[derive(Debug)]
 pub struct Mimic {
-    port: String,
-    /// `http://127.0.0.1:PORT`.
-    pub url: String,
+    service: Service,
 }
 
 impl Mimic {
-    /// The one that runs, or a new one.
+    /// The one that runs, or a new one. Its clock stands until [`Mimic::tick`].
     ///
     /// # Errors
     /// The script could not start it; what it said is in the error.
@@ -33,17 +25,23 @@ impl Mimic {
         if let Some(mimic) = running.upgrade() {
             return Ok(mimic);
         }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
-        let url = script("up", &port)?.trim().to_owned();
-        let mimic = Arc::new(Self { port, url });
+        let mimic = Arc::new(Self { service: Service::up("mimic", &[])? });
         *running = Arc::downgrade(&mimic);
         Ok(mimic)
+    }
+
+    /// One of its own, whose clock runs by itself.
+    ///
+    /// # Errors
+    /// As for [`Mimic::shared`].
+    pub fn in_real_time() -> Result<Self> {
+        Ok(Self { service: Service::up("mimic", &["--realtime"])? })
     }
 
     /// Where tokens are had.
     #[must_use]
     pub fn auth_url(&self) -> String {
-        format!("{}/identity/v2.0", self.url)
+        format!("{}/identity/v2.0", self.service.url)
     }
 
     /// Lets its clock run by so many seconds.
@@ -51,7 +49,7 @@ impl Mimic {
     /// # Errors
     /// It does not answer.
     pub async fn tick(&self, seconds: u32) -> Result<()> {
-        let url = format!("{}/mimic/v1.1/tick", self.url);
+        let url = format!("{}/mimic/v1.1/tick", self.service.url);
         post(&url, &json!({ "amount": seconds })).await.map(drop)
     }
 
@@ -88,23 +86,6 @@ impl Mimic {
         let ours = endpoints.find(|endpoint| endpoint["region"] == region).context("the region")?;
         Ok(ours["publicURL"].as_str().context("its address")?.to_owned())
     }
-}
-
-impl Drop for Mimic {
-    fn drop(&mut self) {
-        if let Err(error) = script("down", &self.port) {
-            eprintln!("{error:#}");
-        }
-    }
-}
-
-fn script(what: &str, port: &str) -> Result<String> {
-    let command = format!("{SCRIPT} {what} {port}");
-    ensure!(Path::new(SCRIPT).exists(), "`{SCRIPT}` is not there");
-    let output = Command::new(SCRIPT).args([what, port]).output().with_context(|| command.clone())?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{command}` failed; run it by hand. It said:\n{said}");
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 async fn post(url: &str, body: &Value) -> Result<Value> {
