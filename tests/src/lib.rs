@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod conformance;
+pub mod crash_matrix;
 pub mod feed_server;
 pub mod full;
 pub mod hostile_feeds;

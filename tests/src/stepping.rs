@@ -154,25 +154,48 @@ pub fn audit(folder: &Path, said: &[String]) {
             _ => assert!(committed.next > offset, "{line}"),
         }
     }
+    decided_once(backend).unwrap();
+}
 
+/// Each command and decision is there once, in order, and no other; generations rise; and the log, run again from its first
+/// record, says the same to the last byte.
+///
+/// # Errors
+/// Where it is otherwise.
+pub fn decided_once(backend: &dyn Backend) -> Result<(), String> {
+    let says = |error: weir::backend::Error| error.to_string();
+    let (committed, _) = backend.stepped(0).map_err(says)?;
+    let lines = backend.read(0, 0, usize::MAX).map_err(says)?;
     let mut replayed = Partition::new(&backend.log_id(), 0);
     let (mut commands, mut decisions) = (Vec::new(), Vec::new());
-    for line in lines.iter().take(usize::try_from(committed.next).unwrap()) {
-        let effects = replayed.step(&replay::record(line).unwrap()).unwrap();
+    for line in lines.iter().take(usize::try_from(committed.next).unwrap_or(usize::MAX)) {
+        let effects = replayed.step(&replay::record(line)?).map_err(|halt| halt.to_string())?;
         commands.extend(effects.commands);
         decisions.extend(effects.decisions);
     }
-    assert!(committed.next == 0 || replayed.digest() == committed.digest, "{committed:?}");
-    let given: Vec<_> = backend.commands_since(0, 0, usize::MAX).unwrap().into_iter().map(|(_, given)| given).collect();
-    assert_eq!(given, commands, "each command once, in order, and no other");
-    assert_eq!(backend.decisions_between(0, 0, u64::MAX).unwrap(), decisions);
+    if committed.next > 0 && replayed.digest() != committed.digest {
+        return Err(format!("a replay gives the digest {} and not {committed:?}", replayed.digest()));
+    }
+    let given: Vec<_> =
+        backend.commands_since(0, 0, usize::MAX).map_err(says)?.into_iter().map(|(_, given)| given).collect();
+    if given != commands {
+        return Err(format!("these commands were given: {given:#?}, and these should be: {commands:#?}"));
+    }
+    if backend.decisions_between(0, 0, u64::MAX).map_err(says)? != decisions {
+        return Err("other decisions are kept than a replay makes".into());
+    }
     let mut newest = BTreeMap::new();
     for command in &given {
         let before = newest.insert(command.uid, command.generation);
-        assert!(before.is_none_or(|before| before < command.generation), "generations rise: {command:?}");
+        if before.is_some_and(|before| before >= command.generation) {
+            return Err(format!("generations do not rise: {command:?}"));
+        }
     }
-    let recovered = replay::state_at(backend, 0, committed.next).unwrap();
-    assert_eq!(recovered.state_digest(), replayed.state_digest(), "from a snapshot as from the start");
+    let recovered = replay::state_at(backend, 0, committed.next).map_err(|error| error.to_string())?;
+    if recovered.state_digest() != replayed.state_digest() {
+        return Err("the state from a snapshot is not the state from the start".into());
+    }
+    Ok(())
 }
 
 /// Waits until the worker is live and has applied everything.

@@ -20,7 +20,7 @@ pub mod worker;
 
 pub use lane::{Clouds, LaunchBudget};
 pub use weir_engine::observation::{CloudError, CloudErrorKind, Member, Seen, SeenState};
-pub use worker::{Executor, ExecutorHandle, ExecutorSettings};
+pub use worker::{Executor, ExecutorHandle, ExecutorSettings, Shift};
 
 /// What a cloud answers, once it does.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;

@@ -176,6 +176,35 @@ impl<B: Log + Machines + ?Sized + 'static> Executor<B> {
         ended
     }
 
+    /// Takes a partition over, for who moves the executors turn by turn.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    pub async fn begin(&self, partition: u32) -> Result<Shift, Error> {
+        Ok(Shift { groups: self.take_over(partition).await?, mark: 0 })
+    }
+
+    /// Follows the commands there are and makes the visits that are due, to their end. Waits for nothing else. Answers how
+    /// many visits it made.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`]; the shift is over then.
+    pub async fn turn(&self, shift: &mut Shift) -> Result<usize, Error> {
+        let (backend, partition, mark) = (Arc::clone(&self.backend), shift.groups.owner.partition, shift.mark);
+        let (mark, commands) =
+            spawn_blocking(move || backend.commands_after(partition, mark, Duration::ZERO)).await??;
+        shift.groups.follow(commands);
+        shift.mark = mark;
+        let mut visits = JoinSet::new();
+        self.visit(&mut shift.groups, &mut visits).await?;
+        let made = visits.len();
+        while let Some(visited) = visits.join_next().await {
+            let (uid, held) = visited??;
+            shift.groups.put_back(uid, held);
+        }
+        Ok(made)
+    }
+
     async fn take_over(&self, partition: u32) -> Result<Groups, Error> {
         let backend = Arc::clone(&self.backend);
         let (owner, rows) = spawn_blocking(move || {
@@ -221,6 +250,12 @@ impl<B: Log + Machines + ?Sized + 'static> Executor<B> {
         }
         Ok(true)
     }
+}
+
+/// A partition in the hands of who moves the executors turn by turn. Dropped, it is as if the process were killed.
+pub struct Shift {
+    groups: Groups,
+    mark: u64,
 }
 
 /// The groups of a partition.

@@ -6,7 +6,11 @@ use crate::{
     backend::{self, Backend},
     replay,
 };
-use std::{thread, time::Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 use weir_engine::id::Position;
 
 /// How an ownership ended.
@@ -37,24 +41,39 @@ impl From<replay::Error> for End {
     }
 }
 
-/// The thread.
-pub(super) fn run<E: Engine>(backend: &dyn Backend, partition: u32, settings: &Settings, shared: &Shared) {
-    // Where the engine panicked once. It may have been the machine's fault; twice at one record is the record's.
-    let mut suspect = None;
-    let mut retry = settings.retry_min;
-    loop {
-        let before = shared.status.lock().map_or(0, |status| status.next);
-        let end = Tenure::<E>::run(backend, partition, settings, shared, suspect);
+/// The way from one ownership to the next.
+pub(super) struct Drive {
+    partition: u32,
+    /// Where the engine panicked once. It may have been the machine's fault; twice at one record is the record's.
+    pub(super) suspect: Option<u64>,
+    retry: Duration,
+    /// How far the worker was when the ownership began.
+    before: u64,
+}
+
+impl Drive {
+    pub(super) fn new(partition: u32, settings: &Settings) -> Self {
+        Self { partition, suspect: None, retry: settings.retry_min, before: 0 }
+    }
+
+    /// An ownership begins.
+    pub(super) fn begin(&mut self, shared: &Shared) {
+        self.before = shared.status.lock().map_or(0, |status| status.next);
+    }
+
+    /// An ownership has ended. Answers the pause before the next one, or nothing where there is none.
+    pub(super) fn after(&mut self, end: End, settings: &Settings, shared: &Shared) -> Option<Duration> {
+        let partition = self.partition;
         shared.update(|status| status.live = false);
         let trouble = match end {
-            End::Stopped => return,
+            End::Stopped => return None,
             End::Halted(halted) => return halt(shared, halted),
-            End::Panicked(offset, reason) if suspect == Some(offset) => {
+            End::Panicked(offset, reason) if self.suspect == Some(offset) => {
                 let reason = format!("the engine broke off twice: {reason}");
                 return halt(shared, Halted { at: Position { partition, offset }, reason });
             }
             End::Panicked(offset, reason) => {
-                suspect = Some(offset);
+                self.suspect = Some(offset);
                 format!("the engine broke off at record `{partition}:{offset}`, trying once more: {reason}")
             }
             End::Again(error) => error.to_string(),
@@ -62,9 +81,20 @@ pub(super) fn run<E: Engine>(backend: &dyn Backend, partition: u32, settings: &S
         tracing::warn!(partition, trouble, "taking over again");
         shared.update(|status| status.trouble = Some(trouble));
         // Whoever got further starts counting anew.
-        let moved = shared.status.lock().map_or(0, |status| status.next) > before;
-        retry = if moved { settings.retry_min } else { (retry * 2).min(settings.retry_max) };
-        let until = Instant::now() + retry;
+        let moved = shared.status.lock().map_or(0, |status| status.next) > self.before;
+        self.retry = if moved { settings.retry_min } else { (self.retry * 2).min(settings.retry_max) };
+        Some(self.retry)
+    }
+}
+
+/// The thread.
+pub(super) fn run<E: Engine>(backend: &dyn Backend, partition: u32, settings: &Settings, shared: &Arc<Shared>) {
+    let mut drive = Drive::new(partition, settings);
+    loop {
+        drive.begin(shared);
+        let end = Tenure::<E>::run(backend, partition, settings, shared, drive.suspect);
+        let Some(pause) = drive.after(end, settings, shared) else { return };
+        let until = Instant::now() + pause;
         while Instant::now() < until {
             if shared.stopping() {
                 return;
@@ -74,7 +104,8 @@ pub(super) fn run<E: Engine>(backend: &dyn Backend, partition: u32, settings: &S
     }
 }
 
-fn halt(shared: &Shared, halted: Halted) {
+fn halt(shared: &Shared, halted: Halted) -> Option<Duration> {
     tracing::error!(at = %halted.at, reason = halted.reason, "the partition has halted");
     shared.update(|status| status.halted = Some(halted));
+    None
 }

@@ -19,6 +19,7 @@ use std::{
 use tokio::sync::broadcast;
 use weir_engine::{decision::Decision, partition::Partition};
 
+mod by_hand;
 mod drive;
 mod engine;
 mod status;
@@ -28,6 +29,7 @@ mod ticks;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::ByHand;
 pub use engine::Engine;
 pub use status::Status;
 
@@ -83,7 +85,7 @@ impl Default for Settings {
 }
 
 /// What the thread and its handle share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
     status: Mutex<Status>,

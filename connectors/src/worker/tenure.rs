@@ -28,7 +28,7 @@ pub(super) struct Tenure<'a, E> {
     backend: &'a dyn Backend,
     owner: Ownership,
     settings: &'a Settings,
-    shared: &'a Shared,
+    shared: Arc<Shared>,
     /// A record at which the engine has panicked: applied alone, so that those before it are committed first.
     suspect: Option<u64>,
     state: E,
@@ -48,7 +48,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
         backend: &'a dyn Backend,
         partition: u32,
         settings: &'a Settings,
-        shared: &'a Shared,
+        shared: &Arc<Shared>,
         suspect: Option<u64>,
     ) -> End {
         match Self::begin(backend, partition, settings, shared, suspect) {
@@ -66,11 +66,11 @@ impl<'a, E: Engine> Tenure<'a, E> {
     }
 
     /// `None` where it is to stop before it has recovered.
-    fn begin(
+    pub(super) fn begin(
         backend: &'a dyn Backend,
         partition: u32,
         settings: &'a Settings,
-        shared: &'a Shared,
+        shared: &Arc<Shared>,
         suspect: Option<u64>,
     ) -> Result<Option<Self>, End> {
         let (owner, committed) = backend.take_over(Machine::Step, partition)?;
@@ -89,7 +89,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
             backend,
             owner,
             settings,
-            shared,
+            shared: Arc::clone(shared),
             suspect,
             state,
             live: false,
@@ -104,20 +104,27 @@ impl<'a, E: Engine> Tenure<'a, E> {
     fn work(&mut self) -> Result<(), End> {
         let mut drained_by = None;
         loop {
-            let lines = self.read()?;
-            if !lines.is_empty() {
-                self.apply(&lines)?;
-                self.save_if_due()?;
-            }
+            let worked = self.advance()?;
             if self.shared.stopping() {
                 let by = *drained_by.get_or_insert_with(|| Instant::now() + self.settings.drain);
-                if lines.is_empty() || Instant::now() >= by {
+                if !worked || Instant::now() >= by {
                     return Ok(());
                 }
-            } else if lines.is_empty() {
+            } else if !worked {
                 self.idle()?;
             }
         }
+    }
+
+    /// Applies and commits a batch of what the log holds. Answers whether it held any.
+    pub(super) fn advance(&mut self) -> Result<bool, End> {
+        let lines = self.read()?;
+        if lines.is_empty() {
+            return Ok(false);
+        }
+        self.apply(&lines)?;
+        self.save_if_due()?;
+        Ok(true)
     }
 
     fn read(&self) -> Result<Vec<Line>, End> {
@@ -217,8 +224,9 @@ impl<'a, E: Engine> Tenure<'a, E> {
             .then(|| format!("this machine's clock is {} s behind the log's time: set it right", ahead_ms / 1_000))
     }
 
-    /// Nothing is in the log that is not applied.
-    fn idle(&mut self) -> Result<(), End> {
+    /// Nothing is in the log that is not applied: writes the time down where that is due, else waits. Answers whether it
+    /// wrote.
+    pub(super) fn idle(&mut self) -> Result<bool, End> {
         if !self.live && self.is_live() {
             self.commit(Effects::default(), 0, 0)?;
         }
@@ -231,12 +239,13 @@ impl<'a, E: Engine> Tenure<'a, E> {
                     self.shared.update(|status| status.trouble = Some(format!("cannot write the time down: {error}")));
                     self.backend.wait_for(partition, self.state.next(), self.settings.poll);
                 }
+                Ok(true)
             }
             Idle::Sleep(ms) => {
                 self.backend.wait_for(partition, self.state.next(), sleep(ms, self.settings));
+                Ok(false)
             }
         }
-        Ok(())
     }
 
     fn save_if_due(&mut self) -> Result<(), End> {
@@ -266,7 +275,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
     }
 
     /// In order: a snapshot, so that the next start is quick, and nobody is live any more.
-    fn finish(&mut self) -> End {
+    pub(super) fn finish(&mut self) -> End {
         let saved = if self.state.next() > self.saved { self.save() } else { Ok(()) };
         self.go_dark();
         if let Err(error) = saved {
