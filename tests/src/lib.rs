@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod crash_matrix;
 pub mod feed_server;
 pub mod full;
+pub mod golden;
 pub mod hostile_feeds;
 pub mod house;
 pub mod kafka;

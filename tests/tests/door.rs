@@ -539,7 +539,7 @@ async fn an_export_stands_alone_and_shows_nobody_else() {
                 again.extend(partition.step(&record).unwrap().decisions);
             }
             Line::Decision(decision) => recorded.push((**decision).clone()),
-            Line::Header(_) | Line::State(_) => panic!("only once"),
+            Line::Header(_) | Line::State(_) | Line::Command(_) | Line::Digest(_) => panic!("{line:?}"),
         }
     }
     assert_eq!(recorded.len(), 3, "the start and two forces");

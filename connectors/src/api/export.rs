@@ -28,6 +28,8 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 use weir_engine::{
+    command::Command,
+    decide::SEMANTICS,
     decision::Decision,
     event::{Event, Fact, Tick},
     id::Position,
@@ -47,12 +49,18 @@ const STALLED: Duration = Duration::from_secs(30);
 pub enum Line {
     /// The first line.
     Header(Header),
-    /// The second: the engine's state before the first record, base64 of `Partition::snapshot`.
+    /// The second: the engine's state before the first record, base64 of `Partition::snapshot`. It may be left empty where
+    /// the first record is the log's first: there is no state before that, in any build.
     State(String),
     /// A record.
     Record(Recorded),
     /// A decision made at the record above it.
     Decision(Box<Decision>),
+    /// A command given at the record above it. Golden logs have them; exports do not, since each decision that gave one says
+    /// its generation and target.
+    Command(Box<Command>),
+    /// The last line of a golden log: the rolling digest of all commands of the partition.
+    Digest(String),
 }
 
 /// What an export is of.
@@ -73,6 +81,14 @@ pub struct Header {
     pub from: u64,
     /// One past the last.
     pub until: u64,
+    /// The meaning of the rules by which it was decided.
+    #[serde(default = "first")]
+    pub semantics: u32,
+}
+
+/// The meaning of the rules in files that do not say.
+fn first() -> u32 {
+    1
 }
 
 /// A record.
@@ -125,7 +141,7 @@ pub(super) async fn export(
             }
             let state = state_at(&tenant, partition, from)?;
             let log_id = door.backend.log_id();
-            Ok((Header { format: FORMAT, log_id, partition, tenant, group, from, until }, state))
+            Ok((Header { format: FORMAT, log_id, partition, tenant, group, from, until, semantics: SEMANTICS }, state))
         })
         .await?;
     let (sender, receiver) = mpsc::channel(4);

@@ -64,8 +64,19 @@ fn replay(args: &Args, input: &mut dyn BufRead, shown: &str, output: &mut Output
     let Some(Line::State(state)) = lines.next()? else {
         return Err(lines.wrong("it is no export: the second line is no state"));
     };
-    let state = STANDARD.decode(state).map_err(|error| lines.wrong(&error.to_string()))?;
-    let state = Partition::restore(&state).map_err(|error| lines.wrong(&error.to_string()))?;
+    let state = if state.is_empty() && header.from == 0 {
+        Partition::new(&header.log_id, header.partition)
+    } else {
+        let state = STANDARD.decode(state).map_err(|error| lines.wrong(&error.to_string()))?;
+        Partition::restore(&state).map_err(|error| lines.wrong(&error.to_string()))?
+    };
+    if state.semantics() != header.semantics {
+        return Err(lines.wrong(&format!(
+            "it was decided by semantics {}, this build decides by {}",
+            header.semantics,
+            state.semantics()
+        )));
+    }
     if state.next() != header.from {
         return Err(lines.wrong(&format!(
             "the state is of record {}, the records begin at {}",
@@ -122,6 +133,13 @@ impl Run {
                     Some(_) => {}
                     None => return Err(lines.wrong("a decision comes before any record")),
                 },
+                // What a command says stands in its decision, and the digest is of all of them.
+                Line::Command(_) => {}
+                Line::Digest(digest) => {
+                    if self.differs(open.take(), output)? || self.commands_differ(&digest, output)? {
+                        return Ok(Exit::Found);
+                    }
+                }
                 Line::Header(_) | Line::State(_) => return Err(lines.wrong("a second export begins here")),
             }
         }
@@ -190,6 +208,23 @@ impl Run {
             output.object(&json!({ "equal": false, "records": self.records, "difference": difference }))?;
         } else {
             output.line(&format!("NOT equal to the record after {} records:\n  {difference}", self.records))?;
+        }
+        Ok(true)
+    }
+}
+
+impl Run {
+    /// Compares all commands so far with the recorded ones.
+    fn commands_differ(&self, recorded: &str, output: &mut Output) -> Result<bool, Failure> {
+        let replayed = self.replay.state().digest();
+        if !self.verify || replayed == recorded {
+            return Ok(false);
+        }
+        if output.json {
+            let difference = json!({ "recorded": recorded, "replayed": replayed });
+            output.object(&json!({ "equal": false, "records": self.records, "digests": difference }))?;
+        } else {
+            output.line(&format!("NOT equal to the record: other commands were given than the {recorded} recorded"))?;
         }
         Ok(true)
     }

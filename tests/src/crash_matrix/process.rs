@@ -18,6 +18,10 @@ use weir_engine::event::Event;
 /// The log and store of the process, with faults.
 pub type Store = backend::Faulty<Embedded>;
 
+/// Between two rounds. A sweep is no longer, so a group is looked at in every round: where in the sweep it has its place is a
+/// matter of the log's name, which no two plays share.
+pub const ROUND_MS: i64 = 5_000;
+
 /// The store of the data folder, without faults.
 ///
 /// # Panics
@@ -50,7 +54,7 @@ impl Executors {
     pub(super) fn new(store: &Arc<Store>, cloud: &Simulated, clock: &HeldClock, faults: &Arc<Faults>) -> Self {
         let clouds = cloud::Faulty::everywhere(cloud.clone(), Arc::clone(faults));
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-        let settings = ExecutorSettings { sweep_ms: 60_000, ..ExecutorSettings::default() };
+        let settings = ExecutorSettings { sweep_ms: ROUND_MS, ..ExecutorSettings::default() };
         let (executor, _) = Executor::new(Arc::clone(store), clouds, clock, settings);
         Self { executor, shift: None }
     }

@@ -27,10 +27,8 @@ use weir_grammar::policy::Balancer;
 
 /// When stories begin.
 const START_MS: i64 = 1_764_000_000_000;
-/// Between two looks at the clock.
-const ROUND_MS: i64 = 1_000;
-/// An act has come to rest after so many, or never will: a quarter of an hour.
-const ROUNDS_MAX: u32 = 900;
+/// An act has come to rest after so many rounds, or never will: half an hour.
+const ROUNDS_MAX: u32 = 360;
 
 /// How a story went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +127,7 @@ impl World<'_> {
                     return Ok(());
                 }
             }
-            self.clock.pass(ROUND_MS);
+            self.clock.pass(process::ROUND_MS);
             progress.rounds += 1;
             if progress.rounds > ROUNDS_MAX {
                 return Err(format!("`{}` never comes to rest: {}", act.name, unrest.unwrap_or_default()));
