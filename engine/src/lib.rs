@@ -8,6 +8,7 @@
 //! and `plan` turn commands and observations of a cloud into calls. Neither calls anything.
 
 pub mod aggregate;
+pub mod backtest;
 pub mod bounds;
 pub mod call;
 pub mod command;
@@ -34,6 +35,7 @@ pub mod outcome;
 pub mod partition;
 pub mod plan;
 pub mod planted;
+pub mod record;
 pub mod rehearse;
 pub mod replay;
 pub mod rows;

@@ -91,6 +91,12 @@ impl Members {
         moved
     }
 
+    /// The number of the newest outcome that was applied; the next is to be higher.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
     /// Servers that take their part, with the instant from which their samples count; oldest slot first.
     pub fn ready(&self) -> impl Iterator<Item = (Slot, i64)> + '_ {
         self.servers

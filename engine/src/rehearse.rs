@@ -63,7 +63,13 @@ pub struct TimelineRow {
 /// Runs every test block of a checked file.
 #[must_use]
 pub fn rehearse(policy: &Policy, text: &str) -> Vec<Rehearsed> {
-    policy.tests.iter().map(|test| Rehearsal::new(policy, text, test).run()).collect()
+    policy.tests.iter().map(|test| rehearse_one(policy, text, test)).collect()
+}
+
+/// Runs one test of a checked file.
+#[must_use]
+pub fn rehearse_one(policy: &Policy, text: &str, test: &Test) -> Rehearsed {
+    Rehearsal::new(policy, text, test).run()
 }
 
 struct Rehearsal<'a> {
