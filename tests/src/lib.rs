@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 pub mod bench;
+pub mod behind;
+pub mod cassandra;
 pub mod conformance;
 pub mod crash_matrix;
 pub mod feed_server;

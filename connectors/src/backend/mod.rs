@@ -17,9 +17,11 @@ use weir_engine::{
     id::{GroupUid, Position},
 };
 
+pub mod cassandra;
 pub mod cluster;
 pub mod embedded;
 pub mod kafka;
+mod thinning;
 
 /// A record as the log keeps it: an [`Event`]'s canonical line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,12 @@ use std::collections::BTreeSet;
 /// Fills what was left out and answers the first thing that is wrong.
 pub(super) fn check(config: &mut Config) -> Result<(), String> {
     system("log", &config.log)?;
-    system("store", &config.store)?;
+    config.store.check()?;
+    if config.store.is_cassandra() && config.log.kind.as_deref() != Some("kafka") {
+        return Err("`[store]` of kind `cassandra` stands behind a log in Kafka; add `[log]` with `kind = \"kafka\"`, or leave \
+                    `[store]` out"
+            .to_owned());
+    }
     if config.tenants.is_empty() {
         config.tenants.push(Tenant::named("default"));
     }

@@ -13,9 +13,11 @@ use std::{
 
 mod check;
 mod error;
+mod store;
 mod value;
 
 pub use error::Error;
+pub use store::{Replication, Store};
 pub use value::{Budget, CloudKind, Length, Role};
 
 /// The file that is read where none is named.
@@ -45,7 +47,7 @@ pub struct Config {
     /// Which log; embedded if left out.
     pub log: System,
     /// Which store; embedded if left out.
-    pub store: System,
+    pub store: Store,
 }
 
 /// Who owns groups.
@@ -166,7 +168,7 @@ pub struct Retention {
     pub decisions: Length,
 }
 
-/// The log's or the store's system. A table of its own, so that its settings have a place once there are others.
+/// The log's system. A table of its own, so that its settings have a place once there are others.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct System {
@@ -223,7 +225,8 @@ impl Config {
         });
         let clouds = self.clouds.iter_mut().filter_map(|cloud| cloud.credentials_file.as_mut());
         let feeds = self.feeds.iter_mut().filter_map(|feed| feed.token_file.as_mut());
-        for path in tenants.chain(clouds).chain(feeds).chain([&mut self.data]) {
+        let store = self.store.credentials_file.iter_mut().chain(self.store.ca_file.iter_mut());
+        for path in tenants.chain(clouds).chain(feeds).chain(store).chain([&mut self.data]) {
             // An absolute path stays as it is.
             *path = folder.join(&*path);
         }
@@ -241,7 +244,7 @@ impl Default for Config {
             executor: Executor::default(),
             retention: Retention::default(),
             log: System::default(),
-            store: System::default(),
+            store: Store::default(),
         }
     }
 }

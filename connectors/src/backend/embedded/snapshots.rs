@@ -2,7 +2,7 @@
 //! manifest is not there, and is cleaned away with the next snapshot.
 
 use super::{
-    super::{Committed, Error, Machine, Ownership, Result, Snapshot, Snapshots},
+    super::{Committed, Error, Machine, Ownership, Result, Snapshot, Snapshots, thinning::kept},
     Embedded,
     machines::{committed, decode, encode, fence},
     store::Stop,
@@ -15,11 +15,6 @@ use weir_engine::id::Position;
 
 /// Bytes of a piece.
 const CHUNK_BYTES: usize = 1 << 20;
-/// The newest ones that are always kept.
-const NEWEST_KEPT: usize = 3;
-/// Older ones are kept, one for each such part of the events' retention: `why` and export replay from the one before the
-/// moment they are asked about.
-const PARTS_OF_RETENTION: i64 = 8;
 
 /// What is known of a snapshot without reading it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -114,7 +109,7 @@ fn load(
     Ok(Ok((manifest, state)))
 }
 
-/// Takes away what is kept no longer: see [`NEWEST_KEPT`] and [`PARTS_OF_RETENTION`].
+/// Takes away what is kept no longer: see [`kept`].
 fn thin(tables: &mut Tables<'_>, partition: u32, keep: Keep, now_ms: i64) -> std::result::Result<(), Stop> {
     let mut saved = Vec::new();
     for row in tables.snapshots.range((partition, 0)..=(partition, u64::MAX))? {
@@ -132,51 +127,4 @@ fn thin(tables: &mut Tables<'_>, partition: u32, keep: Keep, now_ms: i64) -> std
         .chunks
         .retain_in((partition, 0, 0)..=(partition, u64::MAX, u32::MAX), |(_, next, _), _| kept.contains(&next))?;
     Ok(())
-}
-
-/// Which of the snapshots (position, when saved), oldest first, are kept.
-fn kept(saved: &[(u64, i64)], now_ms: i64, events_ms: i64) -> Vec<u64> {
-    let (older, newest) = saved.split_at(saved.len().saturating_sub(NEWEST_KEPT));
-    let part_ms = (events_ms / PARTS_OF_RETENTION).max(1);
-    let start_ms = now_ms.saturating_sub(events_ms);
-    let mut kept: Vec<u64> = Vec::new();
-    let mut part = None;
-    for (next, saved_ms) in older {
-        if *saved_ms < start_ms {
-            // Only the newest of those before the retention is needed: the kept events start there.
-            kept.clear();
-            kept.push(*next);
-        } else if part != Some(saved_ms.div_euclid(part_ms)) {
-            part = Some(saved_ms.div_euclid(part_ms));
-            kept.push(*next);
-        }
-    }
-    kept.extend(newest.iter().map(|(next, _)| *next));
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// Whatever the rhythm of saving: three newest, few in all, and a start for every kept event.
-        #[test]
-        fn the_kept_ones_are_few_and_reach_back_over_the_retention(steps in prop::collection::vec(1i64..200, 1..200)) {
-            let (mut saved, mut now_ms) = (Vec::new(), 0);
-            for (next, step) in steps.iter().enumerate() {
-                now_ms += step;
-                saved.push((next as u64, now_ms));
-                let before = saved.clone();
-                let kept = kept(&saved, now_ms, 800);
-                saved.retain(|(next, _)| kept.contains(next));
-                prop_assert!(before.iter().rev().take(NEWEST_KEPT).all(|(next, _)| kept.contains(next)));
-                prop_assert!(kept.len() <= NEWEST_KEPT + PARTS_OF_RETENTION as usize + 2);
-                // The oldest was saved before the retention began, or is the very first.
-                let (first, first_ms) = saved[0];
-                prop_assert!(first == 0 || first_ms < now_ms - 800 || saved.len() <= NEWEST_KEPT, "{saved:?} at {now_ms}");
-            }
-        }
-    }
 }

@@ -1,0 +1,129 @@
+//! What Cassandra's errors mean to who asked: whether to try again, whether the write may have happened, what to do.
+
+use super::super::Error;
+use scylla::errors::{
+    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError, MetadataError,
+    NewSessionError, PrepareError, RequestAttemptError,
+};
+
+/// A failed request.
+pub(super) struct Trouble {
+    /// It may pass: a node that is away, busy or slow.
+    pub(super) passing: bool,
+    /// It may have been carried out all the same.
+    pub(super) perhaps_done: bool,
+    /// In words.
+    pub(super) text: String,
+}
+
+impl Trouble {
+    /// `nodes`: whom it was asked of.
+    pub(super) fn of(error: &ExecutionError, nodes: &str) -> Self {
+        match error {
+            ExecutionError::RequestTimeout(limit) => Self {
+                passing: true,
+                perhaps_done: true,
+                text: format!("Cassandra (`{nodes}`) did not answer within {} s", limit.as_secs()),
+            },
+            ExecutionError::LastAttemptError(attempt) => Self::of_attempt(attempt, nodes),
+            ExecutionError::ConnectionPoolError(pool)
+            | ExecutionError::PrepareError(PrepareError::ConnectionPoolError(pool)) => Self::of_pool(pool, nodes),
+            ExecutionError::PrepareError(PrepareError::AllAttemptsFailed { first_attempt }) => {
+                Self::of_attempt(first_attempt, nodes)
+            }
+            ExecutionError::EmptyPlan => Self::away(nodes, "no node can be asked"),
+            other => Self { passing: false, perhaps_done: false, text: format!("Cassandra (`{nodes}`): {other}") },
+        }
+    }
+
+    fn of_attempt(attempt: &RequestAttemptError, nodes: &str) -> Self {
+        match attempt {
+            RequestAttemptError::BrokenConnectionError(how) => Self {
+                passing: true,
+                perhaps_done: true,
+                text: format!("Cassandra (`{nodes}`) went away during a request: {how}"),
+            },
+            RequestAttemptError::UnableToAllocStreamId => Self::away(nodes, "too many requests at once"),
+            RequestAttemptError::DbError(error, words) => Self::of_server(error, words, nodes),
+            other => Self { passing: false, perhaps_done: false, text: format!("Cassandra (`{nodes}`): {other}") },
+        }
+    }
+
+    fn of_server(error: &DbError, words: &str, nodes: &str) -> Self {
+        let (passing, perhaps_done) = match error {
+            DbError::Unavailable { .. }
+            | DbError::Overloaded
+            | DbError::IsBootstrapping
+            | DbError::ReadTimeout { .. }
+            | DbError::ReadFailure { .. }
+            | DbError::RateLimitReached { .. } => (true, false),
+            DbError::WriteTimeout { .. }
+            | DbError::WriteFailure { .. }
+            | DbError::ServerError
+            | DbError::TruncateError => (true, true),
+            _ => (false, false),
+        };
+        let text = match error {
+            // A table or column that is not there, or of another type.
+            DbError::Invalid => format!("Cassandra (`{nodes}`) refuses a request: {words}; run `weir setup`"),
+            DbError::Unauthorized => format!(
+                "Cassandra (`{nodes}`) refuses a request: {words}; grant it to the user of `credentials_file`, or name \
+                 another there"
+            ),
+            _ => format!("Cassandra (`{nodes}`): {error}: {words}"),
+        };
+        Self { passing, perhaps_done, text }
+    }
+
+    fn of_pool(pool: &ConnectionPoolError, nodes: &str) -> Self {
+        match pool {
+            ConnectionPoolError::Broken { last_connection_error } => match refused(last_connection_error, nodes) {
+                Some(text) => Self { passing: false, perhaps_done: false, text },
+                None => Self::away(nodes, &last_connection_error.to_string()),
+            },
+            other => Self::away(nodes, &other.to_string()),
+        }
+    }
+
+    fn away(nodes: &str, why: &str) -> Self {
+        Self { passing: true, perhaps_done: false, text: format!("Cassandra (`{nodes}`) cannot be reached: {why}") }
+    }
+
+    /// As the port says it. `may_be_done`: some try of it, or of what belongs to it, may have been carried out.
+    pub(super) fn error(self, may_be_done: bool) -> Error {
+        if may_be_done { Error::Unclear(self.text) } else { Error::Failed(self.text) }
+    }
+}
+
+/// Why there is no session.
+pub(super) fn no_session(error: &NewSessionError, nodes: &str) -> Error {
+    let text = match error {
+        NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
+            last_connection_error,
+        })) => refused(last_connection_error, nodes).unwrap_or_else(|| {
+            format!(
+                "Cassandra (`{nodes}`) cannot be reached: {last_connection_error}; start it, or correct `nodes` of \
+                 `[store]`"
+            )
+        }),
+        NewSessionError::FailedToResolveAnyHostname(names) => {
+            format!("no address is known for `{}`; correct `nodes` of `[store]`", names.join("`, `"))
+        }
+        other => format!("Cassandra (`{nodes}`): {other}"),
+    };
+    Error::Failed(text)
+}
+
+/// In words, where it is the user that is refused and not the network.
+fn refused(error: &ConnectionError, nodes: &str) -> Option<String> {
+    let ConnectionError::ConnectionSetupRequestError(setup) = error else { return None };
+    match setup.get_error() {
+        ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, words) => Some(format!(
+            "Cassandra (`{nodes}`) refuses the credentials: {words}; correct `credentials_file` of `[store]`"
+        )),
+        ConnectionSetupRequestErrorKind::MissingAuthentication => Some(format!(
+            "Cassandra (`{nodes}`) asks for a user and a password; name a `credentials_file` in `[store]`"
+        )),
+        _ => None,
+    }
+}
