@@ -117,6 +117,10 @@ pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
     // Rules wish from where the bounds put the group, so that both are one command.
     let ground = corrected.as_ref().map_or(before, |ruled| ruled.to);
     group.target = ground;
+    // What the bounds took of the quota is left to no rule.
+    let taken = ground.saturating_sub(before);
+    let quota_left = case.standing.quota_left.map(|left| left.saturating_sub(taken));
+    let case = &Case { standing: Standing { quota_left, ..case.standing }, ..case.clone() };
     let heard: Vec<Heard> =
         case.plan.rules.iter().enumerate().map(|(at, rule)| hear(group, case, &bounds, at, rule)).collect();
     let ruled = match case.forced {

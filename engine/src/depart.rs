@@ -9,7 +9,7 @@ use crate::{
     call::Call,
     id::Slot,
     ledger::{End, Entry, Ledger, Phase, Stray},
-    observation::{Observation, Seen, SeenState, Standing},
+    observation::{CloudErrorKind, Observation, Seen, SeenState, Standing},
     outcome::Happening,
     plan::CHANGES_MAX,
     planted::{self, Bug},
@@ -24,6 +24,8 @@ use weir_grammar::policy::{Balancer, RemoveOrder};
 /// How long a balancer may fail to let go of a server until the server is deleted all the same, milliseconds. A balancer
 /// that is gone must not make its servers immortal.
 pub const LET_GO_WITHIN_MS: i64 = 300_000;
+/// How long a balancer may not answer until the address of a server that is gone is left in it, milliseconds.
+pub const LEFT_WITHIN_MS: i64 = 3_600_000;
 /// The wait until a deletion is asked for again, milliseconds.
 pub const DELETE_AGAIN_MS: i64 = 10_000;
 /// Strays that one ledger notes; more wait until these are gone.
@@ -215,6 +217,8 @@ fn delete(
         }
         return;
     }
+    // Its server is gone: only its address is left, and a balancer that answers badly for a while is asked again.
+    let patient = patient || (seen.is_none() && now_ms - entry.since_ms < LEFT_WITHIN_MS && mute(entry, look));
     if still_in && patient && !planted::is(Bug::DeletedServing) {
         return;
     }
@@ -237,6 +241,15 @@ fn delete(
     if !hold.remove && !asked && is_deletable(seen) && deletions.len() < CHANGES_MAX {
         deletions.push(Call::Delete { slot, server: seen.id.clone() });
     }
+}
+
+/// One of its balancers does not answer for now, which is not to say that it is gone.
+fn mute(entry: &Entry, look: &Observation) -> bool {
+    let later = |balancer: &Balancer| match look.members.get(balancer) {
+        Some(Err(error)) => matches!(error.kind, CloudErrorKind::Later { .. } | CloudErrorKind::Unclear),
+        Some(Ok(_)) | None => false,
+    };
+    entry.balancers.iter().any(later)
 }
 
 fn is_deletable(seen: &Seen) -> bool {

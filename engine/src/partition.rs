@@ -431,13 +431,30 @@ impl<'a> Step<'a> {
     /// Evaluates a group at an instant and collects what came out.
     pub(crate) fn look(&mut self, id: GroupId, at_ms: i64, why: &Why<'_>) {
         let why = Why { verbose: why.verbose || self.partition.verbose, ..*why };
+        let target = |step: &Self| step.partition.at(id).map_or(0, |group| group.target);
+        let before = target(self);
         let Some(judged) = self.judge(id, at_ms, &why) else { return };
+        if target(self) < before {
+            self.offer_quota(id, at_ms);
+        }
         if judged.news {
             self.touched.insert(id);
         }
         self.effects.decisions.extend(judged.missed);
         self.effects.decisions.extend(judged.decision);
         self.effects.commands.extend(judged.command);
+    }
+
+    /// A group needs fewer servers, so others of its tenant that the quota held may have them: they look, too.
+    fn offer_quota(&mut self, id: GroupId, at_ms: i64) {
+        let Partition { state, .. } = &*self.partition;
+        let group = state.groups.get(id as usize).and_then(Option::as_ref);
+        let Some(tenant) = group.and_then(|group| state.tenants.get(group.tenant as usize)) else { return };
+        if tenant.quota.is_none() {
+            return;
+        }
+        let others: Vec<GroupId> = tenant.groups.values().copied().filter(|other| *other != id).collect();
+        others.into_iter().for_each(|other| self.wake_by(other, at_ms));
     }
 
     fn judge(&mut self, id: GroupId, now_ms: i64, why: &Why<'_>) -> Option<Judged> {
@@ -521,6 +538,7 @@ impl<'a> Step<'a> {
 
     /// A group is gone; its place stays empty.
     pub(crate) fn bury(&mut self, tenant: &str, id: GroupId) -> Option<Group> {
+        self.offer_quota(id, self.t());
         self.partition.set_due(id, None);
         let group = self.partition.state.groups.get_mut(id as usize)?.take()?;
         self.partition.uids.remove(&group.uid);

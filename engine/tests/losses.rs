@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use weir_engine::{
     decision::Verdict,
-    event::{Deploy, Event, Fact, Force, Record, Right, Tick, Version},
+    event::{Control, Deploy, Event, Fact, Force, Order, Record, Right, Tick, Version},
     partition::{Effects, Partition},
 };
 
@@ -15,11 +15,12 @@ struct Told {
     partition: Partition,
     now_ms: i64,
     door_off_ms: i64,
+    targets: BTreeMap<String, u32>,
 }
 
 impl Told {
     fn new() -> Self {
-        Self { partition: Partition::new("losses", 0), now_ms: 1_000_000_000, door_off_ms: 0 }
+        Self { partition: Partition::new("losses", 0), now_ms: 1_000_000_000, door_off_ms: 0, targets: BTreeMap::new() }
     }
 
     fn tell(&mut self, id: &str, fact: Fact) -> Effects {
@@ -32,7 +33,9 @@ impl Told {
             fact,
         };
         let record = Record { offset: self.partition.next(), appended_ms: self.now_ms, event };
-        self.partition.step(&record).unwrap()
+        let effects = self.partition.step(&record).unwrap();
+        self.targets.extend(effects.commands.iter().map(|command| (command.group.clone(), command.target)));
+        effects
     }
 
     fn deploy(&mut self, group: &str) {
@@ -50,6 +53,19 @@ impl Told {
             actor: "ops".to_owned(),
         };
         self.tell("deploy", Fact::Policy(deploy));
+    }
+
+    fn control(&mut self, id: &str, order: Order) {
+        self.tell(id, Fact::Control(Control { actor: "ops".to_owned(), reason: String::new(), order }));
+    }
+
+    fn quota(&mut self, servers: u32) {
+        self.control("quota", Order::Quota { servers: Some(servers) });
+    }
+
+    /// The target that the newest command of a group had.
+    fn target(&self, group: &str) -> u32 {
+        self.targets.get(group).copied().unwrap_or(0)
     }
 
     fn force(&mut self, id: &str, rule: &str, by: Right) -> Effects {
@@ -95,4 +111,34 @@ fn an_observed_rule_is_not_forced() {
     let effects = told.force("a", "up", Right::Token);
     assert!(effects.commands.is_empty());
     assert!(matches!(effects.decisions.last().unwrap().outcome, Verdict::Refused { .. }));
+}
+
+/// Four servers of quota, three of them used. A raised floor took the fourth, and a rule took it once more in the same
+/// decision.
+#[test]
+fn the_bounds_and_a_rule_do_not_both_take_the_rest_of_a_quota() {
+    let group = |floor: u32| format!("  capacity {floor}..9\n  rule up {{\n    manual\n    add 1\n  }}\n");
+    let mut told = Told::new();
+    told.deploy(&group(3));
+    told.quota(3);
+    told.deploy(&group(4));
+    assert_eq!(told.target("web"), 3, "no quota for the floor");
+    told.quota(4);
+    told.force("a", "up", Right::Token);
+    assert_eq!(told.target("web"), 4);
+}
+
+/// The quota held a group below its floor. Another group was removed; nobody looked at the first again for hours.
+#[test]
+fn quota_that_is_left_goes_to_a_group_below_its_floor() {
+    let mut told = Told::new();
+    let one = |floor: u32| format!("  capacity {floor}..9\n");
+    let other = "}\ngroup other {\n  region \"LON\"\n  launch small\n  capacity 3..9\n";
+    told.quota(5);
+    told.deploy(&format!("{}{other}", one(2)));
+    told.deploy(&format!("{}{other}", one(4)));
+    assert_eq!((told.target("web"), told.target("other")), (2, 3));
+    told.control("gone", Order::Remove { group: "other".to_owned(), keep_servers: false });
+    told.tell("tick", Fact::Tick(Tick {}));
+    assert_eq!(told.target("web"), 4);
 }
