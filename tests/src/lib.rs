@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-pub mod bench;
 pub mod behind;
+pub mod bench;
 pub mod cassandra;
 pub mod conformance;
 pub mod crash_matrix;
+pub mod dice;
 pub mod feed_server;
 pub mod full;
 pub mod golden;

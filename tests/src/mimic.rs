@@ -76,6 +76,18 @@ impl Mimic {
         Ok(image["id"].as_str().context("its id")?.to_owned())
     }
 
+    /// The ids of all servers that a user has, whoever made them.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn server_ids(&self, user: &str, region: &str) -> Result<Vec<String>> {
+        let url = self.endpoint(user, "cloudServersOpenStack", region).await?;
+        let bytes = weir::http::client()?.get(format!("{url}/servers")).send().await?.bytes().await?;
+        let answer: Value = serde_json::from_slice(&bytes)?;
+        let servers = answer["servers"].as_array().context("servers")?;
+        servers.iter().map(|server| Ok(server["id"].as_str().context("an id")?.to_owned())).collect()
+    }
+
     /// Where `service` is, in the catalog of `user`.
     async fn endpoint(&self, user: &str, service: &str, region: &str) -> Result<String> {
         let request = json!({ "auth": { "passwordCredentials": { "username": user, "password": "any" } } });

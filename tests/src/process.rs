@@ -23,10 +23,17 @@ pub const MAAS_TOKEN: &str = "acme-monitoring-0123";
 pub struct Installation {
     program: PathBuf,
     folder: tempfile::TempDir,
-    /// `http://127.0.0.1:PORT`, the same at each start.
+    /// The way in, the same at each start.
+    pub door: Door,
+    child: Option<Child>,
+}
+
+/// Where an installation is asked, whether it runs or not. Clones ask the same one.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// `http://127.0.0.1:PORT`.
     pub url: String,
     client: Client,
-    child: Option<Child>,
 }
 
 impl Installation {
@@ -44,8 +51,8 @@ impl Installation {
         for (name, text) in [("weir.toml", config.as_str()), ("token", TOKEN), ("maas-token", MAAS_TOKEN)] {
             fs::write(folder.path().join(name), text)?;
         }
-        let client = weir::http::client()?;
-        Ok(Self { program: program.into(), folder, url: format!("http://{listen}"), client, child: None })
+        let door = Door { url: format!("http://{listen}"), client: weir::http::client()? };
+        Ok(Self { program: program.into(), folder, door, child: None })
     }
 
     /// Its folder.
@@ -78,7 +85,7 @@ impl Installation {
     /// It ended, or is not there in [`PATIENCE`]; what it said is in the error.
     pub async fn ready(&mut self) -> Result<()> {
         let began = Instant::now();
-        while !self.is_ready().await {
+        while !self.door.is_ready().await {
             let child = self.child.as_mut().context("it does not run")?;
             if let Some(status) = child.try_wait()? {
                 bail!("it ended with {status}:\n{}", self.said());
@@ -87,11 +94,6 @@ impl Installation {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         Ok(())
-    }
-
-    async fn is_ready(&self) -> bool {
-        let asked = self.client.get(format!("{}/readyz", self.url)).timeout(Duration::from_secs(2)).send().await;
-        asked.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// `kill -9`.
@@ -127,40 +129,6 @@ impl Installation {
         }
     }
 
-    /// A request with the administrator's token. It times out after ten seconds.
-    #[must_use]
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.url));
-        request.bearer_auth(TOKEN).timeout(Duration::from_secs(10))
-    }
-
-    /// Reads JSON.
-    ///
-    /// # Errors
-    /// The answer is none, or says that something is wrong.
-    pub async fn get(&self, path: &str) -> Result<Value> {
-        answer(self.request(Method::GET, path)).await
-    }
-
-    /// Sends JSON, reads JSON.
-    ///
-    /// # Errors
-    /// As for [`Installation::get`].
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        answer(self.request(Method::POST, path).json(body)).await
-    }
-
-    /// Sends what Rackspace Monitoring would, with its token.
-    ///
-    /// # Errors
-    /// As for [`Installation::get`].
-    pub async fn post_maas(&self, body: String) -> Result<Value> {
-        let request = self.client.post(format!("{}/v1/alarms/maas", self.url)).timeout(Duration::from_secs(10));
-        let request =
-            request.header("x-rackspace-webhook-token", MAAS_TOKEN).header("content-type", "application/json");
-        answer(request.body(body)).await
-    }
-
     /// Runs another command of the program in this folder, to its end.
     ///
     /// # Errors
@@ -181,6 +149,52 @@ impl Installation {
         let said = fs::read_to_string(self.folder().join("said")).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Door {
+    async fn is_ready(&self) -> bool {
+        let asked = self.client.get(format!("{}/readyz", self.url)).timeout(Duration::from_secs(2)).send().await;
+        asked.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// A request without a token. It times out after ten seconds.
+    #[must_use]
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(10))
+    }
+
+    /// A request with the administrator's token.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(TOKEN)
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// The answer is none, or says that something is wrong.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// Sends JSON, reads JSON.
+    ///
+    /// # Errors
+    /// As for [`Door::get`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        answer(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends what Rackspace Monitoring would, with its token.
+    ///
+    /// # Errors
+    /// As for [`Door::get`].
+    pub async fn post_maas(&self, body: String) -> Result<Value> {
+        let request = self.client.post(format!("{}/v1/alarms/maas", self.url)).timeout(Duration::from_secs(10));
+        let request =
+            request.header("x-rackspace-webhook-token", MAAS_TOKEN).header("content-type", "application/json");
+        answer(request.body(body)).await
     }
 }
 

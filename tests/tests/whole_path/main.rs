@@ -82,11 +82,11 @@ async fn shrinks_by_a_shared_alarm(shop: &mut Shop) {
 async fn grows_by_an_alarm_of_rackspace_monitoring(shop: &mut Shop) {
     shop.site.set_load(100);
     let name = shop.servers().await.into_values().next().unwrap();
-    let said = shop.weir.post_maas(maas(&name, "CRITICAL", 1)).await.unwrap();
+    let said = shop.weir.door.post_maas(maas(&name, "CRITICAL", 1)).await.unwrap();
     assert!(said["position"].is_string() && said["note"].is_null(), "it fits a server and an alarm: {said}");
     let grown = shop.changes("failing", 2, 3).await;
     assert_eq!(grown.cause, "alarm web_5xx");
-    shop.weir.post_maas(maas(&name, "OK", 2)).await.unwrap();
+    shop.weir.door.post_maas(maas(&name, "OK", 2)).await.unwrap();
     shop.settled(3).await;
     println!("figure: an alarm of Rackspace Monitoring: 2 → 3");
 }

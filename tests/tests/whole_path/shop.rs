@@ -40,7 +40,7 @@ impl Shop {
         weir.ready().await.unwrap();
         let weir = Arc::new(weir);
         let site = Arc::new(Site::open().await);
-        let monitoring = Monitoring::start(weir.folder(), site.address, &weir.url);
+        let monitoring = Monitoring::start(weir.folder(), site.address, &weir.door.url);
         let carried = tokio::spawn(carry(Arc::clone(&weir), Arc::clone(&site)));
         let sampled = tokio::spawn(sample(Arc::clone(&weir), monitoring));
         Self { weir, site, feed, carried, sampled, told: 0 }
@@ -49,7 +49,7 @@ impl Shop {
     /// Waits until the group has this many servers, all ready.
     pub async fn settled(&self, size: u64) {
         self.until(&format!("{size} servers"), async || {
-            let row = self.weir.get("/v1/groups/web").await.ok()?;
+            let row = self.weir.door.get("/v1/groups/web").await.ok()?;
             (row["target"] == size && row["ready"] == size && row["state"] == "ok").then_some(())
         })
         .await;
@@ -85,7 +85,7 @@ impl Shop {
 
     /// Oldest first, each with its serial.
     async fn decisions_after(&self, told: u64) -> Vec<(u64, Decision)> {
-        let mut page = self.weir.get("/v1/groups/web/decisions?limit=100").await.unwrap();
+        let mut page = self.weir.door.get("/v1/groups/web/decisions?limit=100").await.unwrap();
         let kept: Vec<Value> = serde_json::from_value(page["decisions"].take()).unwrap();
         let kept = kept.into_iter().rev().map(|one| (one["serial"].as_u64().unwrap(), one));
         kept.filter(|(serial, _)| *serial > told)
@@ -117,7 +117,7 @@ impl Shop {
                 assert!(!task.is_finished(), "the shop or its samples broke off; see above");
             }
             if began.elapsed() > PATIENCE {
-                let group = self.weir.get("/v1/groups/web").await;
+                let group = self.weir.door.get("/v1/groups/web").await;
                 panic!(
                     "waited in vain for {what}; the group: {group:#?}\n{:#?}\n{}",
                     self.decisions_after(0).await,
@@ -171,7 +171,7 @@ async fn carry(weir: Arc<Installation>, site: Arc<Site>) {
 }
 
 async fn ready(weir: &Installation) -> BTreeMap<String, String> {
-    let mut answer = weir.get("/v1/groups/web/servers").await.unwrap();
+    let mut answer = weir.door.get("/v1/groups/web/servers").await.unwrap();
     let servers: Vec<Value> = serde_json::from_value(answer["servers"].take()).unwrap();
     let text = |server: &Value, field: &str| server[field].as_str().unwrap().to_owned();
     let ready = servers.iter().filter(|server| server["state"] == "ready");
@@ -185,7 +185,7 @@ async fn sample(weir: Arc<Installation>, monitoring: Monitoring) {
         second.tick().await;
         let samples: Vec<Value> = monitoring.query("cpu_usage_percent").await.iter().map(pushed).collect();
         if !samples.is_empty() {
-            weir.post("/v1/samples", &json!({ "samples": samples })).await.unwrap();
+            weir.door.post("/v1/samples", &json!({ "samples": samples })).await.unwrap();
         }
     }
 }
