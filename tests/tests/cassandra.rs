@@ -472,7 +472,7 @@ fn a_node_that_is_killed_and_comes_back_has_everything() {
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert!(away.to_string().contains("Cassandra (`127.0.0.1:"), "{away}");
     let unread = store.view(ViewKind::Groups, "acme", "web").unwrap_err();
-    assert!(matches!(unread, Error::Failed(_)), "a read changes nothing: {unread:?}");
+    assert!(matches!(unread, Error::Away(_)), "a read changes nothing: {unread:?}");
     let closed = Cassandra::open(&node.settings(), &log, 1).unwrap_err();
     assert!(closed.to_string().contains("cannot be reached"), "{closed}");
     node.restart();

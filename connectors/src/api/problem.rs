@@ -41,6 +41,8 @@ pub enum Reason {
     NotOffered,
     /// It may or may not have been written.
     Unclear,
+    /// The log or the store does not answer.
+    Away,
     /// Too much is under way.
     Busy,
     /// There is no room.
@@ -72,6 +74,7 @@ impl Reason {
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
             Self::NotOffered => (StatusCode::NOT_IMPLEMENTED, "not_offered"),
             Self::Unclear => (StatusCode::SERVICE_UNAVAILABLE, "unclear"),
+            Self::Away => (StatusCode::SERVICE_UNAVAILABLE, "away"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
@@ -133,6 +136,7 @@ impl From<backend::Error> for Problem {
             backend::Error::Unclear(_) | backend::Error::Fenced { .. } => {
                 Self::new(Reason::Unclear, text).retry_after(1)
             }
+            backend::Error::Away(_) => Self::new(Reason::Away, text).retry_after(5),
             backend::Error::Full(_) => Self::new(Reason::Full, text).retry_after(60),
             backend::Error::OutOfRange(_) => Self::new(Reason::NotFound, text),
             backend::Error::InUse { .. } | backend::Error::Damaged(_) | backend::Error::Failed(_) => {
@@ -191,6 +195,7 @@ mod tests {
         };
         assert_eq!(answer(backend::Error::Unclear(String::new())), (503, true));
         assert_eq!(answer(backend::Error::Fenced { partition: 0 }), (503, true));
+        assert_eq!(answer(backend::Error::Away(String::new())), (503, true));
         assert_eq!(answer(backend::Error::Full(String::new())), (507, true));
         assert_eq!(answer(backend::Error::Failed(String::new())), (500, false));
     }

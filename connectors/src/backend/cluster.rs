@@ -83,10 +83,14 @@ impl Cluster {
         }
     }
 
+    fn leave(&self, partition: u32) {
+        self.follower.leave(partition);
+        self.ours().remove(&partition);
+    }
+
     fn fenced<T>(&self, owner: &Ownership, outcome: Result<T>) -> Result<T> {
         if matches!(outcome, Err(Error::Fenced { .. })) {
-            self.follower.leave(owner.partition);
-            self.ours().remove(&owner.partition);
+            self.leave(owner.partition);
         }
         outcome
     }
@@ -142,6 +146,13 @@ impl Machines for Cluster {
             self.follower.follow(partition);
         }
         Ok(taken)
+    }
+
+    fn let_go(&self, machine: Machine, partition: u32) {
+        if machine == Machine::Step {
+            // What is not in the store yet the next owner brings there.
+            self.leave(partition);
+        }
     }
 
     fn commit_step(&self, owner: &Ownership, stepped: Stepped) -> Result<()> {

@@ -52,6 +52,9 @@ pub enum Error {
     /// It is not known whether the write happened; ask again with the same keys.
     #[error("{0}; whether it was written is not known, try again")]
     Unclear(String),
+    /// The system does not answer, and nothing was written: it may be there again in a moment.
+    #[error("{0}")]
+    Away(String),
     /// No room: nothing was written.
     #[error("{0}; nothing was written: make room and try again")]
     Full(String),
@@ -205,7 +208,7 @@ pub trait Log: Send + Sync {
     /// log's own clock and never runs backwards within a partition.
     ///
     /// # Errors
-    /// [`Error::Full`] and [`Error::Failed`]: nothing was written. [`Error::Unclear`]: perhaps.
+    /// [`Error::Away`], [`Error::Full`] and [`Error::Failed`]: nothing was written. [`Error::Unclear`]: perhaps.
     fn append(&self, partition: u32, events: &[Event]) -> Result<u64>;
 
     /// At most `most` records from `from` on, fewer where they are more than about [`READ_BYTES_MAX`]; none when there
@@ -239,6 +242,9 @@ pub trait Machines: Send + Sync {
     /// # Errors
     /// The system's.
     fn take_over(&self, machine: Machine, partition: u32) -> Result<(Ownership, Committed)>;
+
+    /// This process works on the partition no longer, and has ended what it did for it: somebody else is to own it.
+    fn let_go(&self, _machine: Machine, _partition: u32) {}
 
     /// Commits what `step` gave, with its position, in one durable transaction. Whole records only. A position never goes
     /// back, and generations of one group uid rise; where the system can tell, what does neither is [`Error::Failed`].

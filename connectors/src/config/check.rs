@@ -1,17 +1,28 @@
 //! What a configuration must be beyond its shape: names that meet, settings that belong together, kinds that exist.
 
-use super::{Cloud, CloudKind, Config, Feed, System, Tenant};
+use super::{Cloud, CloudKind, Config, Feed, Tenant};
 use crate::nearest::nearest;
 use std::collections::BTreeSet;
 
 /// Fills what was left out and answers the first thing that is wrong.
 pub(super) fn check(config: &mut Config) -> Result<(), String> {
-    system("log", &config.log)?;
+    config.log.check()?;
     config.store.check()?;
-    if config.store.is_cassandra() && config.log.kind.as_deref() != Some("kafka") {
-        return Err("`[store]` of kind `cassandra` stands behind a log in Kafka; add `[log]` with `kind = \"kafka\"`, or leave \
-                    `[store]` out"
-            .to_owned());
+    // Kafka keeps no history, and Cassandra orders nothing.
+    match (config.log.is_kafka(), config.store.is_cassandra()) {
+        (true, false) => {
+            return Err("`[log]` of kind `kafka` needs a store that many processes share; add `[store]` with \
+                        `kind = \"cassandra\"`, or leave `[log]` out"
+                .to_owned());
+        }
+        (false, true) => {
+            return Err(
+                "`[store]` of kind `cassandra` stands behind a log in Kafka; add `[log]` with `kind = \"kafka\"`, or \
+                        leave `[store]` out"
+                    .to_owned(),
+            );
+        }
+        (true, true) | (false, false) => {}
     }
     if config.tenants.is_empty() {
         config.tenants.push(Tenant::named("default"));
@@ -55,15 +66,6 @@ pub(super) fn check(config: &mut Config) -> Result<(), String> {
         config.clouds = config.tenants.iter().map(|tenant| Cloud::simulated(&tenant.name)).collect();
     }
     Ok(())
-}
-
-fn system(which: &str, system: &System) -> Result<(), String> {
-    match system.kind.as_deref() {
-        None | Some("embedded") => Ok(()),
-        Some(kind) => Err(format!(
-            "`[{which}]` of kind `{kind}`: this build has only the embedded {which}; leave `[{which}]` out"
-        )),
-    }
 }
 
 /// Names go into URLs, tags and file names as they are.

@@ -13,10 +13,12 @@ use std::{
 
 mod check;
 mod error;
+mod log;
 mod store;
 mod value;
 
 pub use error::Error;
+pub use log::Log;
 pub use store::{Replication, Store};
 pub use value::{Budget, CloudKind, Length, Role};
 
@@ -45,7 +47,7 @@ pub struct Config {
     /// How long what is written is kept.
     pub retention: Retention,
     /// Which log; embedded if left out.
-    pub log: System,
+    pub log: Log,
     /// Which store; embedded if left out.
     pub store: Store,
 }
@@ -168,14 +170,6 @@ pub struct Retention {
     pub decisions: Length,
 }
 
-/// The log's system. A table of its own, so that its settings have a place once there are others.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct System {
-    /// `embedded`, the only one in this build.
-    pub kind: Option<String>,
-}
-
 impl Config {
     /// Reads `path`, or [`FILE`] where none is named and one is there, or answers what holds without any.
     ///
@@ -223,10 +217,14 @@ impl Config {
             let named = tenant.tokens.iter_mut().map(|token| &mut token.file);
             tenant.maas_token_file.iter_mut().chain(tenant.token_file.iter_mut()).chain(named)
         });
-        let clouds = self.clouds.iter_mut().filter_map(|cloud| cloud.credentials_file.as_mut());
+        let clouds = self.clouds.iter_mut().flat_map(|cloud| {
+            let simulated = cloud.simulated.as_mut().and_then(|settings| settings.file.as_mut());
+            cloud.credentials_file.iter_mut().chain(simulated)
+        });
         let feeds = self.feeds.iter_mut().filter_map(|feed| feed.token_file.as_mut());
         let store = self.store.credentials_file.iter_mut().chain(self.store.ca_file.iter_mut());
-        for path in tenants.chain(clouds).chain(feeds).chain(store).chain([&mut self.data]) {
+        let log = self.log.credentials_file.iter_mut().chain(self.log.ca_file.iter_mut());
+        for path in tenants.chain(clouds).chain(feeds).chain(store).chain(log).chain([&mut self.data]) {
             // An absolute path stays as it is.
             *path = folder.join(&*path);
         }
@@ -243,7 +241,7 @@ impl Default for Config {
             feeds: Vec::new(),
             executor: Executor::default(),
             retention: Retention::default(),
-            log: System::default(),
+            log: Log::default(),
             store: Store::default(),
         }
     }

@@ -76,7 +76,8 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 
 #[test]
 fn what_this_build_has_not_is_said_plainly() {
-    assert!(wrong("[log]\nkind = \"kafka\"\nbrokers = []").contains("this build has only the embedded log"));
+    let log = "[log]\nkind = \"kafka\"\nbrokers = [\"127.0.0.1:9092\"]";
+    assert!(wrong(log).contains("`[log]` of kind `kafka` needs a store that many processes share"), "{}", wrong(log));
     let store = "[store]\nkind = \"cassandra\"\nnodes = [\"127.0.0.1:9042\"]";
     assert!(wrong(store).contains("`[store]` of kind `cassandra` stands behind a log in Kafka"), "{}", wrong(store));
     let cloud = "[[tenant]]\nname=\"a\"\n[[cloud]]\ntenant=\"a\"\nregion=\"X\"\nkind=\"openstack\"";

@@ -51,8 +51,10 @@ fn open(config: &Config, cloud: &config::Cloud, log_id: &str, clock: &Arc<dyn Cl
     match cloud.kind {
         CloudKind::Simulated => {
             let dash = if region.is_empty() { "" } else { "-" };
-            let path = config.data.join(format!("simulated-{}{dash}{region}.ndjson", cloud.tenant));
             let settings = cloud.simulated.clone().unwrap_or_default();
+            let path = settings.file.clone();
+            let path =
+                path.unwrap_or_else(|| config.data.join(format!("simulated-{}{dash}{region}.ndjson", cloud.tenant)));
             Ok(Arc::new(Simulated::open(&path, settings, Arc::clone(clock))?))
         }
         CloudKind::Rackspace => {

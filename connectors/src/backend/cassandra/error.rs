@@ -91,7 +91,11 @@ impl Trouble {
 
     /// As the port says it. `may_be_done`: some try of it, or of what belongs to it, may have been carried out.
     pub(super) fn error(self, may_be_done: bool) -> Error {
-        if may_be_done { Error::Unclear(self.text) } else { Error::Failed(self.text) }
+        match (may_be_done, self.passing) {
+            (true, _) => Error::Unclear(self.text),
+            (false, true) => Error::Away(self.text),
+            (false, false) => Error::Failed(self.text),
+        }
     }
 }
 

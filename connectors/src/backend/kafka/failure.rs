@@ -5,7 +5,8 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Code};
 
 /// Nothing was written: what could not be done, and Kafka's words for it.
 pub(super) fn cannot(what: &str, error: &KafkaError) -> Error {
-    Error::Failed(format!("cannot {what}: {}", words(error)))
+    let text = format!("cannot {what}: {}", words(error));
+    if is_passing(error) { Error::Away(text) } else { Error::Failed(text) }
 }
 
 /// Kafka's words, without the wrapping.

@@ -28,6 +28,26 @@ use std::{
 /// A process that says nothing for so long is no member any more, milliseconds.
 const SESSION_MS: &str = "10000";
 
+/// What is shared out. Each is balanced by itself, over the processes that take part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Step machines.
+    Step,
+    /// Settle machines.
+    Settle,
+    /// What is read from elsewhere for the tenants of a partition.
+    Sources,
+}
+
+impl From<Machine> for Share {
+    fn from(machine: Machine) -> Self {
+        match machine {
+            Machine::Step => Self::Step,
+            Machine::Settle => Self::Settle,
+        }
+    }
+}
+
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -37,7 +57,7 @@ pub enum Change {
     Lost(u32),
 }
 
-/// A member of the group for one machine. Dropping it leaves the group.
+/// A member of the group for one share. Dropping it leaves the group.
 pub struct Member {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -48,12 +68,13 @@ impl Member {
     ///
     /// # Errors
     /// Where no consumer or no thread can be made.
-    pub fn join(settings: &Settings, machine: Machine) -> Result<(Self, Receiver<Change>)> {
+    pub fn join(settings: &Settings, share: impl Into<Share>) -> Result<(Self, Receiver<Change>)> {
         let topics = Topics::new(&settings.prefix);
-        // Each machine's own topic, so that a look at the groups says which is which.
-        let (name, topic) = match machine {
-            Machine::Step => ("step-members", &topics.events),
-            Machine::Settle => ("settle-members", &topics.ledger),
+        // Of the machines each its own topic, so that a look at the groups says which is which.
+        let (name, topic) = match share.into() {
+            Share::Step => ("step-members", &topics.events),
+            Share::Settle => ("settle-members", &topics.ledger),
+            Share::Sources => ("source-members", &topics.events),
         };
         let mut config = settings.client();
         config

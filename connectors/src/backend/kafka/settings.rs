@@ -1,12 +1,21 @@
 //! What may be chosen about Kafka, and the clients that are made of it.
 
-use super::{super::Result, failure::cannot};
+use super::{
+    super::{Error, Result},
+    failure::cannot,
+};
+use crate::config;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{path::PathBuf, time::Duration};
+use serde::Deserialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What may be chosen.
 #[derive(Clone, Debug)]
@@ -46,6 +55,9 @@ pub struct Security {
 /// Partitions of a new log unless said otherwise.
 pub const PARTITIONS: u32 = 16;
 
+/// How long a configured installation waits for brokers that do not answer: whoever asked is told soon and asks again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Bytes of the largest record: a line, a ledger, a view's row, with room for what Kafka writes beside it.
 pub(super) const RECORD_BYTES_MAX: usize = 4 << 20;
 
@@ -74,6 +86,32 @@ pub(super) enum Sees {
 }
 
 impl Settings {
+    /// What the configuration says. Reads the file with the credentials.
+    ///
+    /// # Errors
+    /// Where that file cannot be used.
+    pub fn of(log: &config::Log, retention: &config::Retention) -> Result<Self> {
+        let proof = |path: &PathBuf| {
+            let (user, password) = credentials(path)?;
+            Ok::<_, Error>((log.mechanism.clone(), user, password))
+        };
+        Ok(Self {
+            brokers: log.brokers.clone(),
+            prefix: log.prefix.clone(),
+            partitions: log.partitions,
+            replication: log.replication,
+            events_ms: retention.events.ms(),
+            security: Security {
+                tls: log.tls,
+                ca_file: log.ca_file.clone(),
+                certificate: None,
+                sasl: log.credentials_file.as_ref().map(proof).transpose()?,
+            },
+            patience: PATIENCE,
+            ..Self::default()
+        })
+    }
+
     /// What all clients have in common.
     pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -145,4 +183,25 @@ pub(super) fn ends(consumer: &BaseConsumer, topic: &str, partition: u32, patienc
 /// A partition as Kafka counts it. Those of a log are few.
 pub(super) fn number(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+/// The file with a user and its password, as written. No `Debug`: it is plain text for a moment.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialsFile {
+    username: String,
+    password: String,
+}
+
+fn credentials(path: &Path) -> Result<(String, SecretString)> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map(SecretString::from);
+    let text = text.map_err(|error| Error::Failed(format!("the credentials in `{shown}` cannot be read: {error}")))?;
+    // The parser's own message would quote the line, and with it the password.
+    let file: CredentialsFile = toml::from_str(text.expose_secret()).map_err(|_| {
+        Error::Failed(format!(
+            "`{shown}` holds no credentials for Kafka: write `username = \"…\"` and `password = \"…\"`"
+        ))
+    })?;
+    Ok((file.username, file.password.into()))
 }

@@ -2,6 +2,7 @@
 
 use super::super::ServerOrder;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Set in the configuration, and by [`super::Simulated::adjust`] while it runs.
 ///
@@ -10,6 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Where it is kept; in the data folder where left out. Processes that name the same file share one cloud.
+    pub file: Option<PathBuf>,
     /// Ids begin with it, and end in the server's number: `sim-17`.
     pub name: String,
     /// Another seed, other draws.
@@ -37,6 +40,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            file: None,
             name: "sim".to_owned(),
             seed: 1,
             build_ms: (2_000, 5_000),
