@@ -43,6 +43,23 @@ pub const BODY_MAX: usize = 1 << 20;
 /// How long requests under way may take once the process is asked to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// What of the API a process offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// All of it.
+    Everything,
+    /// Whether it lives and how it stands, for processes that leave the rest to others.
+    Vitals,
+}
+
+/// How the process stands, without a token.
+fn vitals() -> Router<Arc<Door>> {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+}
+
 /// All routes.
 pub fn router(door: Arc<Door>) -> Router {
     Router::new()
@@ -65,9 +82,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/v1/tenant", get(groups::tenant))
         .route("/v1/refused", get(refused::list))
         .route("/v1/log/export", get(export::export))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .merge(vitals())
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -82,14 +97,21 @@ pub fn router(door: Arc<Door>) -> Router {
 pub async fn serve(
     listener: TcpListener,
     door: Arc<Door>,
+    offer: Offer,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    quota::declare(&door).await;
+    let router = match offer {
+        Offer::Everything => {
+            quota::declare(&door).await;
+            router(door)
+        }
+        Offer::Vitals => vitals().fallback(problem::no_such_path).with_state(door),
+    };
     let stop = Arc::new(Notify::new());
     let stopping = Arc::clone(&stop);
     // Answers are small and each is waited for: no point in gathering them into larger packets.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let serving = axum::serve(listener, router(door)).with_graceful_shutdown(async move { stopping.notified().await });
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.notified().await });
     let mut serving = std::pin::pin!(serving.into_future());
     tokio::select! {
         ended = &mut serving => return ended,

@@ -154,7 +154,7 @@ fn configured(args: &Args, stage: &Stage) -> Config {
 
 /// Starts; on another port where the usual one is taken and nobody asked for it.
 async fn start(mut config: Config, day: &Day, anywhere: bool) -> Result<Process, Failure> {
-    let options = Options { clock: Arc::new(day.clock.clone()), live_ms: LIVE_MS };
+    let options = Options { clock: Arc::new(day.clock.clone()), live_ms: LIVE_MS, ..Options::default() };
     match Process::start(config.clone(), options.clone()).await {
         Err(Error::Listen { error, .. }) if anywhere && error.kind() == io::ErrorKind::AddrInUse => {
             config.listen.set_port(0);

@@ -25,6 +25,7 @@ mod output;
 mod rehearsal;
 mod replay;
 mod run;
+mod setup;
 mod stage;
 mod status;
 mod test;
@@ -91,6 +92,7 @@ impl Global {
 enum Command {
     Demo(demo::Args),
     Run(run::Args),
+    Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
     Deploy(deploy::Args),
@@ -133,6 +135,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => wait(true, demo::run(&args, &global, output)),
         Command::Run(args) => wait(true, run::run(&args, &global, output)),
+        Command::Setup(args) => wait(false, setup::run(&args, &global, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Test(args) => test::run(&args, output),
         Command::Deploy(args) => wait(false, deploy::run(&args, &global, output)),

@@ -1,4 +1,4 @@
-//! `weir run`: everything in one process, and a calm line for each decision.
+//! `weir run`: everything in one process, or one of the processes of a cluster; and a calm line for each decision.
 
 use super::{
     Exit, Failure, Global, Output,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     backend,
     config::Config,
-    run::{Error, Options, Process},
+    run::{Error, Options, Process, Role, Roles},
     secret::{self, Fresh, Gate, local_token},
 };
 use reqwest::Url;
@@ -37,12 +37,13 @@ const URLS: &str = "capability-urls";
 /// How often partitions are asked whether they stand still.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// Run everything in one process
+/// Run everything in one process, or one process of a cluster
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   weir run policies/web.weir                 deploys the policy, and runs on a simulated cloud
-  weir run --config /etc/weir/weir.toml      as configured
+  weir run --config /etc/weir/weir.toml      as configured; with Kafka and Cassandra, on many machines
+  weir run --role engine,executor            a part of it, over a log that others share
   curl -s localhost:8460/readyz              is it of use?
 
 Ctrl-C ends it: what was begun is ended, and a second Ctrl-C does not wait for that.
@@ -57,6 +58,9 @@ pub struct Args {
     /// Whose the policies are; the configuration's first tenant where it is left out
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
+    /// What this process does, of what a cluster's processes do together; all of it where left out
+    #[arg(long = "role", value_name = "ROLE", value_enum, value_delimiter = ',')]
+    roles: Vec<Role>,
     /// Say more of what goes on inside
     #[arg(long, short)]
     verbose: bool,
@@ -72,7 +76,8 @@ pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Ex
     let Some(parcels) = deploy::pack(&args.paths, output)? else { return Ok(Exit::Found) };
     let tenant = whose(&config, args.tenant.as_deref())?;
 
-    let process = Process::start(config.clone(), Options::default()).await.map_err(explained)?;
+    let options = Options { roles: roles(args, &config)?, ..Options::default() };
+    let process = Process::start(config.clone(), options).await.map_err(explained)?;
     let decisions = process.decisions();
     let announced = Announced::write(&config.data, process.address())?;
     greet(&process, &config, people, output)?;
@@ -94,6 +99,25 @@ pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Ex
     }
     drop(announced);
     ended.map(|()| Exit::Done)
+}
+
+/// What this process does.
+fn roles(args: &Args, config: &Config) -> Result<Roles, Failure> {
+    if args.roles.is_empty() {
+        return Ok(Roles::default());
+    }
+    let roles: Roles = args.roles.iter().copied().collect();
+    if !config.log.is_kafka() && !roles.are_all() {
+        return Err(Failure::usage(format!(
+            "`--role {roles}` leaves work to other processes, and the embedded log has none"
+        ))
+        .help("leave --role out, or configure `[log]` of kind `kafka` and `[store]` of kind `cassandra`"));
+    }
+    if !args.paths.is_empty() && !roles.have(Role::Api) {
+        return Err(Failure::usage("a process without the role `api` deploys nothing")
+            .help("add it to --role, or use `weir deploy`"));
+    }
+    Ok(roles)
 }
 
 /// Ctrl-C, and what a service manager sends.
@@ -159,6 +183,9 @@ pub fn explained(error: Error) -> Failure {
     let failure = Failure::found(&error);
     match error {
         Error::Backend(backend::Error::InUse { .. }) => failure.help("stop it, or choose another folder with --data"),
+        Error::Backend(backend::Error::Away(_)) => {
+            failure.help("start it, or correct its addresses in `[log]` and `[store]`; then start this again")
+        }
         Error::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
             Failure::found(format!("`{address}` is in use by another program"))
                 .help("stop it, or choose another address with --listen")

@@ -1,25 +1,24 @@
-//! Everything in one process: log and store, the engine's workers, executors, feeds, and the door.
+//! Everything in one process: log and store, the engine's workers, executors, feeds, and the door; or, over a log that
+//! many processes share, some of it.
 //!
 //! `weir run` and `weir demo` start one [`Process`] and stop it. This is the only place where the rooms are put together;
 //! it decides nothing, and whatever fails after the start is tried again by the part that it failed in.
 
 use crate::{
-    api::{self, Door, Hooks, PartitionStatus, Said},
-    backend::{self, Backend, embedded},
+    api::{self, Door, Hooks, Offer, PartitionStatus, Said},
+    backend::{self, Backend, kafka::membership::Share},
     clock::{Clock, WallClock},
     config::Config,
     executor::{Executor, ExecutorHandle, ExecutorSettings},
     replay,
     secret::{self, Fresh, Keyring},
     source, why,
-    worker::{self, Status, WorkerHandle},
+    worker::{self, Status},
 };
-use std::{
-    io, mem,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use feeds::Feeds;
+use share::{Changes, keep};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use system::System;
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
@@ -29,8 +28,14 @@ use weir_engine::{decision::Decision, time};
 
 mod clouds;
 mod feeds;
+mod roles;
+mod share;
+mod system;
+mod workers;
 
 pub use clouds::ConfiguredClouds;
+pub use roles::{Role, Roles};
+use workers::Workers;
 
 /// Decisions that a slow listener may be behind; it then misses some and is told how many.
 const DECISIONS_MAX: usize = 4_096;
@@ -46,11 +51,13 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// How far the log's time may be behind the clock for executors to act, milliseconds of the clock.
     pub live_ms: i64,
+    /// What the process does; all of it, unless others share the log.
+    pub roles: Roles,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Arc::new(WallClock), live_ms: worker::Settings::default().live_ms }
+        Self { clock: Arc::new(WallClock), live_ms: worker::Settings::default().live_ms, roles: Roles::default() }
     }
 }
 
@@ -100,6 +107,8 @@ pub struct Process {
     stop: watch::Sender<bool>,
     door: JoinHandle<io::Result<()>>,
     tasks: JoinSet<()>,
+    /// Ends with the engine's place in the group, which is given up after its workers have ended.
+    engine: Option<JoinHandle<Changes>>,
 }
 
 impl Process {
@@ -108,17 +117,9 @@ impl Process {
     /// # Errors
     /// [`Error`]; what was started is stopped again.
     pub async fn start(config: Config, options: Options) -> Result<Self, Error> {
-        let Options { clock, live_ms } = options;
-        let settings = embedded::Settings {
-            clock: Arc::clone(&clock),
-            events_ms: config.retention.events.ms(),
-            decisions_ms: config.retention.decisions.ms(),
-            ..embedded::Settings::default()
-        };
-        let folder = config.data.clone();
-        let opened = tokio::task::spawn_blocking(move || embedded::Embedded::open(&folder, settings)).await;
-        let broke_off = |error: tokio::task::JoinError| backend::Error::Failed(format!("opening the store: {error}"));
-        let backend: Arc<dyn Backend> = Arc::new(opened.map_err(broke_off)??);
+        let Options { clock, live_ms, roles } = options;
+        let System { backend, shared } = System::open(&config, &clock).await?;
+        let partitions = backend.partitions();
         let (keys, fresh) = Keyring::open(&config)?;
         let listen = |error| Error::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
@@ -126,16 +127,26 @@ impl Process {
         let clouds = ConfiguredClouds::open(&config, &backend.log_id(), &clock)?;
 
         let (decisions, _) = broadcast::channel(DECISIONS_MAX);
-        let workers = Arc::new(Workers::default());
-        for partition in 0..backend.partitions() {
-            let clock = Arc::clone(&clock);
-            let settings =
-                worker::Settings { clock, live_ms, decisions: Some(decisions.clone()), ..worker::Settings::default() };
-            workers.add(worker::start(Arc::clone(&backend), partition, settings).map_err(Error::Thread)?);
-        }
-
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let (now, told) = (Arc::clone(&clock), Some(decisions.clone()));
+        let settings = worker::Settings { clock: now, live_ms, decisions: told, ..worker::Settings::default() };
+        let workers = Arc::new(Workers::new(Arc::clone(&backend), settings));
+        let mut engine = None;
+        match &shared {
+            _ if !roles.have(Role::Engine) => {}
+            // Before the door opens, so that nobody sees a process without them.
+            None => (0..partitions).try_for_each(|partition| workers.start(partition)).map_err(Error::Thread)?,
+            Some(_) => {
+                let mut changes = Changes::of(Share::Step, partitions, shared.as_ref()).await?;
+                let (workers, stopping) = (Arc::clone(&workers), stopping.clone());
+                engine = Some(tokio::spawn(async move {
+                    workers.follow(&mut changes, stopping).await;
+                    changes
+                }));
+            }
+        }
+
         let executing = ExecutorSettings {
             sweep_ms: config.executor.sweep.ms(),
             look_ms: config.executor.look.ms(),
@@ -143,20 +154,30 @@ impl Process {
         };
         let (executors, executor) =
             Executor::new(Arc::clone(&backend), Arc::new(clouds), Arc::clone(&clock), executing);
-        let executors = Arc::new(executors);
-        for partition in 0..backend.partitions() {
-            tasks.spawn(execute(Arc::clone(&executors), partition, stopping.clone()));
+        if roles.have(Role::Executor) {
+            let executors = Arc::new(executors);
+            let changes = Changes::of(Share::Settle, partitions, shared.as_ref()).await?;
+            let work = move |partition, stopping| execute(Arc::clone(&executors), partition, stopping);
+            tasks.spawn(keep(changes, stopping.clone(), work));
         }
-        feeds::start(&config, &backend, &clock, &executor, &stopping, &mut tasks)?;
+        if roles.have(Role::Source) && !config.feeds.is_empty() {
+            let feeds = Feeds::new(&config, Arc::clone(&backend), Arc::clone(&clock), executor.clone())?;
+            let feeds = Arc::new(feeds);
+            let changes = Changes::of(Share::Sources, partitions, shared.as_ref()).await?;
+            tasks.spawn(keep(changes, stopping, move |partition, stopping| {
+                Arc::clone(&feeds).read(partition, stopping)
+            }));
+        }
 
+        let offer = if roles.have(Role::Api) { Offer::Everything } else { Offer::Vitals };
         let hooks = hooks(&backend, &clock, &workers);
         let door = Arc::new(Door::new(config, keys, backend, clock, hooks)?);
         let (close_door, mut closing) = watch::channel(false);
-        let door = tokio::spawn(api::serve(listener, door, async move {
+        let door = tokio::spawn(api::serve(listener, door, offer, async move {
             // An error says that the process is gone without a word.
             let _ = closing.wait_for(|closing| *closing).await;
         }));
-        Ok(Self { address, fresh, workers, executor, decisions, close_door, stop, door, tasks })
+        Ok(Self { address, fresh, workers, executor, decisions, close_door, stop, door, tasks, engine })
     }
 
     /// Where the door is.
@@ -177,10 +198,10 @@ impl Process {
         self.decisions.subscribe()
     }
 
-    /// How each partition stands.
+    /// How each partition stands that is this process's, as its worker knows; the log is not asked where it ends.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
-        self.workers.status()
+        self.workers.known()
     }
 
     /// Tells executors that there may be something to see.
@@ -205,30 +226,13 @@ impl Process {
             Ok(Err(error)) => tracing::warn!(%error, "the door did not close well"),
             Err(error) => tracing::warn!(%error, "the door broke off"),
         }
-        let workers = Arc::clone(&self.workers);
-        if tokio::task::spawn_blocking(move || workers.stop()).await.is_err() {
-            tracing::warn!("a worker broke off");
-        }
-    }
-}
-
-/// The engine's workers, which the door asks how they stand.
-#[derive(Debug, Default)]
-struct Workers(Mutex<Vec<WorkerHandle>>);
-
-impl Workers {
-    fn add(&self, worker: WorkerHandle) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
-    }
-
-    fn status(&self) -> Vec<Status> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(WorkerHandle::status).collect()
-    }
-
-    fn stop(&self) {
-        let workers = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for worker in workers {
-            worker.stop();
+        let share = match self.engine {
+            Some(following) => following.await.ok(),
+            None => None,
+        };
+        self.workers.stop().await;
+        if let Some(changes) = share {
+            changes.leave().await;
         }
     }
 }
