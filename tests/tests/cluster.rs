@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 #[path = "program/server.rs"]
+#[expect(dead_code, reason = "not all that the other suite asks for is asked here")]
 mod server;
 
 use serde_json::{Value, json};
@@ -40,6 +41,7 @@ group app {
   region   "LON"
   capacity 2..30
   launch   small
+  cooldown 1s
 
   rule surge {
     webhook "surge"

@@ -43,15 +43,6 @@ pub const BODY_MAX: usize = 1 << 20;
 /// How long requests under way may take once the process is asked to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// What of the API a process offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
-    /// All of it.
-    Everything,
-    /// Whether it lives and how it stands, for processes that leave the rest to others.
-    Vitals,
-}
-
 /// How the process stands, without a token.
 fn vitals() -> Router<Arc<Door>> {
     Router::new()
@@ -97,16 +88,29 @@ pub fn router(door: Arc<Door>) -> Router {
 pub async fn serve(
     listener: TcpListener,
     door: Arc<Door>,
-    offer: Offer,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = match offer {
-        Offer::Everything => {
-            quota::declare(&door).await;
-            router(door)
-        }
-        Offer::Vitals => vitals().fallback(problem::no_such_path).with_state(door),
-    };
+    quota::declare(&door).await;
+    answer(listener, router(door), shutdown).await
+}
+
+/// Serves nothing but whether the process lives and how it stands, where others serve the rest.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_vitals(
+    listener: TcpListener,
+    door: Arc<Door>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    answer(listener, vitals().fallback(problem::no_such_path).with_state(door), shutdown).await
+}
+
+async fn answer(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let stop = Arc::new(Notify::new());
     let stopping = Arc::clone(&stop);
     // Answers are small and each is waited for: no point in gathering them into larger packets.

@@ -9,7 +9,7 @@ use crate::{
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Make the topics and tables that the configuration names, for `weir run` on a cluster
+/// Make the topics and tables of a cluster
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

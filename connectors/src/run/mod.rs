@@ -5,7 +5,7 @@
 //! it decides nothing, and whatever fails after the start is tried again by the part that it failed in.
 
 use crate::{
-    api::{self, Door, Hooks, Offer, PartitionStatus, Said},
+    api::{self, Door, Hooks, PartitionStatus, Said},
     backend::{self, Backend, kafka::membership::Share},
     clock::{Clock, WallClock},
     config::Config,
@@ -169,14 +169,15 @@ impl Process {
             }));
         }
 
-        let offer = if roles.have(Role::Api) { Offer::Everything } else { Offer::Vitals };
         let hooks = hooks(&backend, &clock, &workers);
         let door = Arc::new(Door::new(config, keys, backend, clock, hooks)?);
         let (close_door, mut closing) = watch::channel(false);
-        let door = tokio::spawn(api::serve(listener, door, offer, async move {
-            // An error says that the process is gone without a word.
-            let _ = closing.wait_for(|closing| *closing).await;
-        }));
+        // An error says that the process is gone without a word.
+        let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
+        let door = match roles.have(Role::Api) {
+            true => tokio::spawn(api::serve(listener, door, closed)),
+            false => tokio::spawn(api::serve_vitals(listener, door, closed)),
+        };
         Ok(Self { address, fresh, workers, executor, decisions, close_door, stop, door, tasks, engine })
     }
 
