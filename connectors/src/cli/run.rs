@@ -42,7 +42,7 @@ const CHECK: Duration = Duration::from_secs(1);
 #[command(after_help = "\
 Examples:
   weir run policies/web.weir                 deploys the policy, and runs on a simulated cloud
-  weir run --config /etc/weir/weir.toml      as configured; with Kafka and Cassandra, on many machines
+  weir run --config /etc/weir/weir.toml      as configured; on a cluster, one of many
   weir run --role engine,executor            a part of it, over a log that others share
   curl -s localhost:8460/readyz              is it of use?
 
