@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::limits::{COOLDOWN_MAX, RULES_MAX, TIMER_MAX};
+use crate::lower::overlap;
 use crate::lower::recurrence::{recurrence, zone};
 use crate::lower::rule::rule;
 use crate::lower::scope::{Body, GroupNames, Scope};
@@ -62,12 +63,13 @@ pub(super) fn group<'a>(scope: &mut Scope<'a>, doc: &str, node: &Node<'a>) -> Op
     };
     let notify = body.single(scope, &[Rule::notify_stmt]).and_then(|node| notify(scope, node));
     let limits = body.all(Rule::limit_stmt).filter_map(|(_, node)| limit(scope, node)).collect();
-    let windows =
+    let windows: Vec<Window> =
         body.all(Rule::window_block).filter_map(|(_, node)| window(scope, node, zone, capacity, bounds)).collect();
     if let Some((_, node)) = body.all(Rule::rule_block).nth(RULES_MAX) {
         scope.over(node.head().span(), format!("more than {RULES_MAX} rules in a group"));
     }
     webhooks_are_unique(scope, &body);
+    overlap::check(scope, &windows);
     let rules: Vec<_> =
         body.all(Rule::rule_block).filter_map(|(doc, node)| rule(scope, doc, node, zone, capacity, bounds)).collect();
     let freezes = body.all(Rule::freeze_block).filter_map(|(_, node)| freeze(scope, node, zone, name.text)).collect();

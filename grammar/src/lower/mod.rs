@@ -9,6 +9,7 @@ mod condition;
 mod group;
 mod items;
 mod launch;
+mod overlap;
 mod recurrence;
 mod rule;
 mod scope;
