@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 pub mod engine;
 pub mod fleet;
+pub mod promises;
 pub mod road;
 pub mod store;
 
