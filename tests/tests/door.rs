@@ -249,7 +249,7 @@ async fn a_body_cannot_speak_for_another_tenant() {
         assert!(answer.is(404), "{path}: {}", answer.body);
     }
     let groups = send(request(&house, Method::GET, "/v1/groups", tokens::BETA)).await;
-    assert_eq!(groups.body, json!({"groups": []}));
+    assert_eq!(groups.body["groups"], json!([]));
 }
 
 #[tokio::test]
