@@ -6,7 +6,7 @@ use crate::{
     worker::{self, Settings, Status, WorkerHandle},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     io, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -31,10 +31,8 @@ impl Workers {
 
     /// Starts the worker of a partition, where it does not run.
     pub(super) fn start(&self, partition: u32) -> io::Result<()> {
-        let mut running = self.lock();
-        if !running.contains_key(&partition) {
-            let worker = worker::start(Arc::clone(&self.backend), partition, self.settings.clone())?;
-            running.insert(partition, worker);
+        if let Entry::Vacant(place) = self.lock().entry(partition) {
+            place.insert(worker::start(Arc::clone(&self.backend), partition, self.settings.clone())?);
         }
         Ok(())
     }
