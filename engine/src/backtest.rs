@@ -96,15 +96,8 @@ pub enum Error {
 /// # Errors
 /// Where the policy is none, has none of the stretch's groups, or would have been refused.
 pub fn run(stretch: &Stretch<'_>, text: &str, settings: &Settings) -> Result<Run, Error> {
-    let checked = weir_grammar::check("policy.weir", text);
-    let Some(policy) = checked.policy else {
-        let errors = checked.diagnostics.iter().filter(|found| found.severity == weir_grammar::Severity::Error);
-        return Err(Error::Policy(errors.map(|found| found.message.clone()).collect::<Vec<_>>().join("; ")));
-    };
-    let Some(file) = file_of(stretch, &policy) else {
-        let names: Vec<String> = policy.groups.iter().map(|group| format!("`{}`", group.name)).collect();
-        return Err(Error::NoGroup(names.join(" or ")));
-    };
+    let policy = policy(text)?;
+    let file = file_of(stretch, &policy).ok_or_else(|| no_group(&policy))?;
     let observed = builds(stretch, &policy);
     let build_ms = settings.build_ms.or_else(|| observed.get(observed.len() / 2).copied()).unwrap_or(BUILD_MS);
     let mut running = Running {
@@ -130,6 +123,60 @@ pub fn run(stretch: &Stretch<'_>, text: &str, settings: &Settings) -> Result<Run
     }
     let builds = if settings.build_ms.is_some() { 0 } else { u32::try_from(observed.len()).unwrap_or(u32::MAX) };
     Ok(running.done(builds))
+}
+
+/// The policy in whose place `text` would stand: its file's name, and its text at the beginning of the stretch.
+///
+/// # Errors
+/// Where `text` is no policy, or has none of the stretch's groups.
+pub fn recorded(stretch: &Stretch<'_>, text: &str) -> Result<(String, String), Error> {
+    let policy = policy(text)?;
+    let file = file_of(stretch, &policy).ok_or_else(|| no_group(&policy))?;
+    let kept = stretch.start.tenant(stretch.tenant).and_then(|tenant| tenant.files.get(&file));
+    let first = stretch.records.iter().find_map(|record| match &record.event.fact {
+        Fact::Policy(deploy) if record.event.tenant == stretch.tenant && deploy.name == file => Some(&deploy.text),
+        _ => None,
+    });
+    let text = kept.map(|file| &file.text).or(first).cloned();
+    text.map(|text| (file, text)).ok_or_else(|| no_group(&policy))
+}
+
+pub(crate) fn policy(text: &str) -> Result<Policy, Error> {
+    let checked = weir_grammar::check("policy.weir", text);
+    checked.policy.ok_or_else(|| {
+        let errors = checked.diagnostics.iter().filter(|found| found.severity == weir_grammar::Severity::Error);
+        Error::Policy(errors.map(|found| found.message.clone()).collect::<Vec<_>>().join("; "))
+    })
+}
+
+/// The deploy that puts a policy in the place of a file, with the setup files of what it replaces: they are no part of
+/// what is decided.
+pub(crate) fn swapped(
+    state: &Partition,
+    tenant: &str,
+    file: &str,
+    (text, policy): (&str, &Policy),
+    recorded: Option<&Deploy>,
+) -> Deploy {
+    let kept = state.tenant(tenant).and_then(|tenant| tenant.files.get(file));
+    let kept = kept.map(|file| &file.setup).or(recorded.map(|recorded| &recorded.setup));
+    let named = policy.launches.iter().filter_map(|launch| launch.setup.clone());
+    let setup = named.map(|name| {
+        let text = kept.and_then(|kept| kept.get(&name)).cloned().unwrap_or_default();
+        (name, text)
+    });
+    Deploy {
+        name: file.to_owned(),
+        text: text.to_owned(),
+        setup: setup.collect(),
+        capabilities: recorded.map(|recorded| recorded.capabilities.clone()).unwrap_or_default(),
+        actor: "swapped".into(),
+    }
+}
+
+pub(crate) fn no_group(policy: &Policy) -> Error {
+    let names: Vec<String> = policy.groups.iter().map(|group| format!("`{}`", group.name)).collect();
+    Error::NoGroup(names.join(" or "))
 }
 
 /// The file that the policy is another version of: the one that has one of its groups.
@@ -203,21 +250,7 @@ impl Running<'_> {
 
     /// Puts the policy in force, and lets the servers that are there go on as the stage has them.
     fn deploy(&mut self, at_ms: i64, recorded: Option<&Deploy>) -> Result<(), Error> {
-        let kept = self.state.tenant(self.tenant).and_then(|tenant| tenant.files.get(&self.file));
-        let kept = kept.map(|file| &file.setup).or(recorded.map(|recorded| &recorded.setup));
-        // Setup files are no part of what is decided.
-        let named = self.policy.launches.iter().filter_map(|launch| launch.setup.clone());
-        let setup = named.map(|name| {
-            let text = kept.and_then(|kept| kept.get(&name)).cloned().unwrap_or_default();
-            (name, text)
-        });
-        let deploy = Deploy {
-            name: self.file.clone(),
-            text: self.text.to_owned(),
-            setup: setup.collect(),
-            capabilities: recorded.map(|recorded| recorded.capabilities.clone()).unwrap_or_default(),
-            actor: "backtest".into(),
-        };
+        let deploy = swapped(&self.state, self.tenant, &self.file, (self.text, self.policy), recorded);
         self.in_force = true;
         // The servers are taken over first: the deploy's own decisions already order from the stage.
         self.attend(at_ms)?;

@@ -5,14 +5,17 @@
 //! was changed in between.
 
 use crate::{
+    backtest::{Error, no_group, policy, swapped},
     decision::Decision,
-    event::Record,
+    event::{Event, Fact, Record, Tick, Version},
     id::Position,
     partition::{Effects, Halt, Partition},
+    view::Change,
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::fmt;
+use std::{borrow::Cow, fmt};
+use weir_grammar::policy::Policy;
 
 /// The first place at which a replay and the record part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,13 +80,59 @@ pub struct Replay {
     state: Partition,
     tenant: String,
     group: Option<String>,
+    swap: Option<Swap>,
+}
+
+/// Another policy than the recorded one.
+#[derive(Clone, Debug)]
+struct Swap {
+    text: String,
+    policy: Policy,
+    /// The file in whose place it stands, once that is known.
+    file: Option<String>,
+    /// Records of the replay's own, by which it is ahead of the log.
+    ahead: u64,
 }
 
 impl Replay {
     /// Begins at `state`.
     #[must_use]
     pub fn new(state: Partition, tenant: &str, group: Option<&str>) -> Self {
-        Self { state, tenant: tenant.to_owned(), group: group.map(str::to_owned) }
+        Self { state, tenant: tenant.to_owned(), group: group.map(str::to_owned), swap: None }
+    }
+
+    /// Puts another policy in the place of the one that has its groups, from here on, and answers what that decides. The
+    /// servers stay the recorded ones, which is what tells it from a backtest.
+    ///
+    /// # Errors
+    /// Where it is no policy, or would have been refused.
+    pub fn swap(&mut self, text: &str) -> Result<Vec<Decision>, Error> {
+        let policy = policy(text)?;
+        let known = policy.groups.iter().find_map(|plan| self.state.group(&self.tenant, &plan.name));
+        let file = known.map(|(_, group)| group.file.clone());
+        if file.is_none() && self.state.tenant(&self.tenant).is_some_and(|tenant| !tenant.files.is_empty()) {
+            return Err(no_group(&policy));
+        }
+        let swap = Swap { text: text.to_owned(), policy, file, ahead: 0 };
+        let Swap { file: Some(file), .. } = &swap else {
+            // The log begins before any policy: it goes in where the first one does.
+            self.swap = Some(swap);
+            return Ok(Vec::new());
+        };
+        let at_ms = self.state.t();
+        let fact = Fact::Policy(swapped(&self.state, &self.tenant, file, (text, &swap.policy), None));
+        let (id, source, tenant) = ("swap".to_owned(), "/replay".to_owned(), self.tenant.clone());
+        let event = Event { specversion: Version::V1, id, source, time: at_ms, tenant, fact };
+        let effects = self.state.step(&Record { offset: self.state.next(), appended_ms: at_ms, event })?;
+        let refused = effects.rows.iter().find_map(|row| match &row.change {
+            Change::Policy(policy) => policy.refused.clone(),
+            _ => None,
+        });
+        if let Some(reason) = refused {
+            return Err(Error::Refused(reason));
+        }
+        self.swap = Some(Swap { ahead: 1, ..swap });
+        Ok(self.wanted(effects, 0))
     }
 
     /// The state after the records so far.
@@ -92,13 +141,58 @@ impl Replay {
         &self.state
     }
 
+    /// The log's next record.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.state.next() - self.ahead()
+    }
+
     /// Applies the next record and answers the decisions that are wanted.
     ///
     /// # Errors
     /// As [`Partition::step`].
     pub fn step(&mut self, record: &Record) -> Result<Vec<Decision>, Halt> {
-        let Effects { decisions, .. } = self.state.step(record)?;
-        Ok(decisions.into_iter().filter(|decision| self.wants(decision)).collect())
+        let ahead = self.ahead();
+        let record = self.instead(record);
+        let effects = self.state.step(&record)?;
+        Ok(self.wanted(effects, ahead))
+    }
+
+    fn ahead(&self) -> u64 {
+        self.swap.as_ref().map_or(0, |swap| swap.ahead)
+    }
+
+    fn wanted(&self, effects: Effects, ahead: u64) -> Vec<Decision> {
+        let wanted = effects.decisions.into_iter().filter(|decision| self.wants(decision));
+        // Positions are the log's.
+        let here = |position: Position| Position { offset: position.offset - ahead, ..position };
+        wanted.map(|decision| Decision { position: here(decision.position), ..decision }).collect()
+    }
+
+    /// The record, but for deploys of the file in whose place another policy stands.
+    fn instead<'a>(&mut self, record: &'a Record) -> Cow<'a, Record> {
+        let Self { state, tenant, swap: Some(swap), .. } = self else { return Cow::Borrowed(record) };
+        let mut record = Record { offset: record.offset + swap.ahead, ..record.clone() };
+        if let Fact::Policy(deploy) = &record.event.fact
+            && record.event.tenant == *tenant
+        {
+            let declares = || {
+                let declared = weir_grammar::check(&deploy.name, &deploy.text).policy.into_iter();
+                let mut groups = declared.flat_map(|policy| policy.groups);
+                groups.any(|group| swap.policy.groups.iter().any(|plan| plan.name == group.name))
+            };
+            record.event.fact = match &swap.file {
+                Some(file) if *file == deploy.name => Fact::Tick(Tick {}),
+                None if declares() => {
+                    let file = deploy.name.clone();
+                    let deploy = swapped(state, tenant, &file, (&swap.text, &swap.policy), Some(deploy));
+                    swap.file = Some(file);
+                    Fact::Policy(deploy)
+                }
+                Some(_) | None => return Cow::Owned(record),
+            };
+        }
+        Cow::Owned(record)
     }
 
     /// Whether a decision is one of those asked for.

@@ -70,6 +70,17 @@ pub fn moment(text: &str, now_ms: i64) -> Result<Moment, Failure> {
     Ok(Moment { from_ms, until_ms: from_ms.saturating_add(length_ms) })
 }
 
+/// The same for what is over: without a date it is the newest such time that has come by `now_ms`, which may be
+/// yesterday's.
+///
+/// # Errors
+/// As for [`moment`].
+pub fn past(text: &str, now_ms: i64) -> Result<Moment, Failure> {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let today = moment(text, now_ms)?;
+    if today.from_ms > now_ms && !names_its_day(text) { moment(text, now_ms.saturating_sub(DAY_MS)) } else { Ok(today) }
+}
+
 /// Whether a time names its day.
 #[must_use]
 pub fn names_its_day(text: &str) -> bool {
@@ -120,6 +131,9 @@ mod tests {
         for wrong in ["", "9", "noon", "25:00", "09:61", "2026-13-01", "2026-11-24 25:00"] {
             assert!(moment(wrong, noon).is_err(), "{wrong}");
         }
+        assert_eq!(past("12:01", noon).unwrap().from_ms, at(12, 1) - 86_400_000);
+        assert_eq!(past("12:00", noon).unwrap().from_ms, noon);
+        assert!(past("2026-11-25", noon).unwrap().from_ms > noon, "a day that is named is meant");
         assert!(names_its_day("2026-11-24 09:20") && !names_its_day("09:20"));
     }
 

@@ -78,5 +78,5 @@ async fn edge(client: &Client, text: &str) -> Result<String, Failure> {
     {
         return Ok(text.to_owned());
     }
-    Ok(time::rfc3339(clock::moment(text, server_now(client).await?)?.from_ms))
+    Ok(time::rfc3339(clock::past(text, server_now(client).await?)?.from_ms))
 }

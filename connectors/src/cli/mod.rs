@@ -9,11 +9,13 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::{future::Future, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::runtime::Builder;
 
+mod backtest;
 mod check;
 mod client;
 mod clock;
 mod demo;
 mod deploy;
+mod export;
 mod failure;
 mod files;
 mod journal;
@@ -22,6 +24,7 @@ mod load;
 mod log;
 mod orders;
 mod output;
+mod record;
 mod rehearsal;
 mod replay;
 mod run;
@@ -31,6 +34,7 @@ mod status;
 mod test;
 mod ticker;
 mod timeline;
+mod walk;
 mod why;
 
 pub use failure::{Exit, Failure};
@@ -105,6 +109,8 @@ enum Command {
     KillSwitch(orders::KillSwitch),
     Log(log::Args),
     Replay(replay::Args),
+    Backtest(backtest::Args),
+    Record(record::Args),
     /// Print the completions of a shell
     #[command(after_help = "\
 Examples:
@@ -148,6 +154,8 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),
         Command::Replay(args) => replay::run(&args, output),
+        Command::Backtest(args) => backtest::run(&args, output),
+        Command::Record(args) => wait(false, record::run(&args, &global, output)),
         Command::Completions { shell } => completions(shell, output),
     }
 }

@@ -1,22 +1,24 @@
 //! `weir replay`: an exported stretch of the log, run through the engine again. It reaches no server and no cloud.
 
-use super::{Exit, Failure, Output, clock, clock::Reader, timeline};
+use super::{
+    Exit, Failure, Output, clock,
+    clock::Reader,
+    export::{self, Lines},
+    files, timeline, walk,
+};
 use crate::{
-    api::export::{FORMAT, Header, Line, Recorded},
+    api::export::{Header, Line, Recorded},
     clock::{Clock, WallClock},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, IsTerminal},
     path::{Path, PathBuf},
 };
 use weir_engine::{
     decision::Decision,
     event::Record,
     id::Position,
-    partition::Partition,
     replay::{Replay, compare},
 };
 
@@ -26,6 +28,8 @@ use weir_engine::{
 Examples:
   weir replay night.ndjson                   every decision, on a line
   weir replay night.ndjson --verify          are they the ones that were recorded?
+  weir replay night.ndjson --step            record by record; Enter goes on, q ends
+  weir replay night.ndjson --policy web.weir what another policy decides, with the servers that there were
   weir log export | weir replay - --verify
 
 Exit codes: 0 done, and equal with --verify; 1 there is a difference, and the first is named.")]
@@ -33,71 +37,64 @@ pub struct Args {
     /// What `weir log export` wrote; `-` for the standard input
     file: PathBuf,
     /// Compare with the decisions that were recorded
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["step", "policy"])]
     verify: bool,
+    /// Print every record with what it did; on a terminal, wait after each
+    #[arg(long, conflicts_with = "json")]
+    step: bool,
+    /// Another policy from the beginning on, in the place of the one that has its groups
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Stop before this: a time, or a position
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Only this group's decisions
     #[arg(long)]
     group: Option<String>,
+    /// Only if it is this tenant's
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
 }
 
 /// Reads, runs, prints.
 pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
-    if args.file == Path::new("-") {
-        return replay(args, &mut io::stdin().lock(), "the standard input", output);
-    }
-    let shown = args.file.display().to_string();
-    let file = File::open(&args.file).map_err(|error| Failure::usage(format!("`{shown}` cannot be read: {error}")))?;
-    replay(args, &mut BufReader::new(file), &format!("`{shown}`"), output)
+    let (mut input, shown) = export::open(&args.file)?;
+    replay(args, input.as_mut(), &shown, output)
 }
 
 fn replay(args: &Args, input: &mut dyn BufRead, shown: &str, output: &mut Output) -> Result<Exit, Failure> {
-    let mut lines = Lines { input, shown, number: 0 };
-    let Some(Line::Header(header)) = lines.next()? else {
-        return Err(lines.wrong("it is no export: the first line is no header"));
-    };
-    if header.format != FORMAT {
-        return Err(lines.wrong(&format!("its format is {}, this build reads {FORMAT}", header.format)));
-    }
-    let Some(Line::State(state)) = lines.next()? else {
-        return Err(lines.wrong("it is no export: the second line is no state"));
-    };
-    let state = if state.is_empty() && header.from == 0 {
-        Partition::new(&header.log_id, header.partition)
-    } else {
-        let state = STANDARD.decode(state).map_err(|error| lines.wrong(&error.to_string()))?;
-        Partition::restore(&state).map_err(|error| lines.wrong(&error.to_string()))?
-    };
-    if state.semantics() != header.semantics {
-        return Err(lines.wrong(&format!(
-            "it was decided by semantics {}, this build decides by {}",
-            header.semantics,
-            state.semantics()
-        )));
-    }
-    if state.next() != header.from {
-        return Err(lines.wrong(&format!(
-            "the state is of record {}, the records begin at {}",
-            state.next(),
-            header.from
-        )));
-    }
-    if let (Some(has), Some(wanted)) = (&header.group, &args.group)
-        && has != wanted
+    let mut lines = Lines::new(input, shown);
+    let (header, state) = lines.head()?;
+    for (what, has, wanted) in
+        [("group", header.group.as_ref(), &args.group), ("tenant", Some(&header.tenant), &args.tenant)]
     {
-        return Err(Failure::usage(format!("{shown} has the decisions of group `{has}`, not of `{wanted}`")));
+        if let (Some(has), Some(wanted)) = (has, wanted)
+            && has != wanted
+        {
+            return Err(Failure::usage(format!("{shown} has the decisions of {what} `{has}`, not of `{wanted}`")));
+        }
     }
     let group = args.group.as_deref().or(header.group.as_deref());
-    let run = Run {
+    // Where a terminal is both ends, somebody is there to press a key; a log that comes by pipe leaves none.
+    let waits = args.step && output.terminal && io::stdin().is_terminal() && args.file != Path::new("-");
+    let mut run = Run {
         replay: Replay::new(state, &header.tenant, group),
         until: args.until.as_deref().map(|text| Until::read(text, &header)).transpose()?,
         verify: args.verify,
+        step: args.step.then_some(waits),
         records: 0,
         decisions: 0,
         reader: None,
     };
+    if let Some(path) = &args.policy {
+        let source = files::read(std::slice::from_ref(path))?;
+        let text = source.first().map_or("", |source| source.text.as_str());
+        let first = run.replay.swap(text).map_err(|error| Failure::found(format!("`{}`: {error}", path.display())))?;
+        for decision in &first {
+            run.decisions += 1;
+            run.print(decision, output)?;
+        }
+    }
     run.through(&header, &mut lines, output)
 }
 
@@ -106,6 +103,8 @@ struct Run {
     replay: Replay,
     until: Option<Until>,
     verify: bool,
+    /// Records are printed, and waited for where somebody is there.
+    step: Option<bool>,
     records: u64,
     decisions: u64,
     reader: Option<Reader>,
@@ -127,6 +126,9 @@ impl Run {
                         break;
                     }
                     open = Some(self.step(header, recorded, lines, output)?);
+                    if self.step == Some(true) && ends_here()? {
+                        return Ok(Exit::Done);
+                    }
                 }
                 Line::Decision(decision) => match &mut open {
                     Some((.., recorded)) if self.replay.wants(&decision) => recorded.push(*decision),
@@ -146,7 +148,7 @@ impl Run {
         if self.differs(open.take(), output)? {
             return Ok(Exit::Found);
         }
-        let next = self.replay.state().next();
+        let next = self.replay.next();
         if whole && next != header.until {
             return Err(lines.wrong(&format!("it ends before record {}, and should at {}", next, header.until)));
         }
@@ -170,6 +172,12 @@ impl Run {
     ) -> Result<(Position, Vec<Decision>, Vec<Decision>), Failure> {
         let at = Position { partition: header.partition, offset: recorded.offset };
         let record = Record { offset: recorded.offset, appended_ms: recorded.appended, event: recorded.event };
+        if self.step.is_some() {
+            let at_ms = record.event.time.min(record.appended_ms);
+            let reader = *self.reader.get_or_insert_with(|| Reader::on_day_of(at_ms));
+            let told = walk::told(&record.event.fact, &|at_ms| reader.second(at_ms));
+            output.line(&format!("{}  {:<10}  {told}", reader.second(at_ms), at.to_string()))?;
+        }
         let decisions = self.replay.step(&record).map_err(|halt| lines.wrong(&halt.to_string()))?;
         self.records += 1;
         self.decisions += decisions.len() as u64;
@@ -193,6 +201,9 @@ impl Run {
             format!("{:>3} → {:>2}", decision.from, decision.to)
         };
         let (time, at, group) = (reader.second(decision.at), decision.position.to_string(), &decision.group);
+        if self.step.is_some() {
+            return Ok(output.line(&format!("{:10}  {group}  {change}   {reason}", ""))?);
+        }
         Ok(output.line(&format!("{time}  {at:<10}  {group}  {change}   {reason}"))?)
     }
 
@@ -254,26 +265,9 @@ impl Until {
     }
 }
 
-/// The lines of an export.
-struct Lines<'a> {
-    input: &'a mut dyn BufRead,
-    shown: &'a str,
-    number: u64,
-}
-
-impl Lines<'_> {
-    fn next(&mut self) -> Result<Option<Line>, Failure> {
-        let mut text = String::new();
-        let read = self.input.read_line(&mut text);
-        self.number += 1;
-        match read {
-            Ok(0) => Ok(None),
-            Ok(_) => serde_json::from_str(&text).map(Some).map_err(|error| self.wrong(&error.to_string())),
-            Err(error) => Err(self.wrong(&error.to_string())),
-        }
-    }
-
-    fn wrong(&self, why: &str) -> Failure {
-        Failure::usage(format!("{}, line {}: {why}", self.shown, self.number))
-    }
+/// Waits for Enter; whether that was enough.
+fn ends_here() -> Result<bool, Failure> {
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer).map_err(Failure::found)?;
+    Ok(read == 0 || answer.trim() == "q")
 }

@@ -17,7 +17,7 @@ use weir_engine::time;
 #[command(after_help = "\
 Examples:
   weir why web                               now
-  weir why web --at 09:20                    today, on your clock; the whole minute is meant
+  weir why web --at 09:20                    on your clock, today or yesterday; the whole minute is meant
   weir why web --at '2026-11-23 09:20'
   weir why web --at 2026-11-24T09:20:00Z")]
 pub struct Args {
@@ -37,7 +37,7 @@ pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Ex
     let mut query = Vec::new();
     if let Some(at) = &args.at {
         let now_ms = if clock::names_its_day(at) { WallClock.now_ms() } else { server_now(&client).await? };
-        let moment = clock::moment(at, now_ms)?;
+        let moment = clock::past(at, now_ms)?;
         query.push(("at", moment.from_ms.to_string()));
         query.push(("until", moment.until_ms.to_string()));
     }

@@ -42,6 +42,13 @@ impl Block {
         for (at_ms, line) in sorted {
             let step = if detail.seconds { Millis::SECOND.0 } else { 1 };
             let at = Millis(since(at_ms).0.div_euclid(step) * step);
+            // Of one alarm told of more and more servers at once the last line says it all.
+            if let Some((.., text, _)) =
+                inputs.last_mut().filter(|(known, text, _)| *known == at && covers(&line, text))
+            {
+                *text = line;
+                continue;
+            }
             // An event of a kind comes so many times at once; other lines have effect once.
             match inputs.iter_mut().find(|(known, text, _)| *known == at && *text == line) {
                 Some((.., times)) => *times += 1,
@@ -88,6 +95,15 @@ impl Block {
         text.push_str("}\n");
         text
     }
+}
+
+/// Whether a line says of more servers what another says of fewer: always the oldest.
+fn covers(line: &str, other: &str) -> bool {
+    let servers = |line: &str| {
+        let (what, servers) = line.strip_prefix("alarm ")?.split_once(" on ")?;
+        Some((what.to_owned(), servers.split(' ').next()?.parse::<u32>().ok()?))
+    };
+    matches!((servers(line), servers(other)), (Some(a), Some(b)) if a.0 == b.0 && a.1 >= b.1)
 }
 
 fn input((at, line, times): (Millis, String, u32)) -> String {

@@ -4,5 +4,6 @@
 mod day;
 mod files;
 mod halt;
+mod incident;
 mod server;
 mod serving;
