@@ -8,7 +8,7 @@ use weir_engine::{
     grammar::{policy::AlarmState, quantity::Quantity},
 };
 
-const POLICY: &str = r#"edition 2026
+pub const POLICY: &str = r#"edition 2026
 metric cpu.usage: percent every 1m
 alarm web_5xx: from "web-5xx"
 launch web {

@@ -4,4 +4,5 @@
 
 mod backtest;
 mod record;
+mod swap;
 mod world;
