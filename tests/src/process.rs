@@ -159,13 +159,11 @@ impl Door {
     }
 
     /// A request without a token. It times out after ten seconds.
-    #[must_use]
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(10))
     }
 
     /// A request with the administrator's token.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, path).bearer_auth(TOKEN)
     }

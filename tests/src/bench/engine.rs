@@ -10,7 +10,8 @@ const FACTS: usize = 100_000;
 pub fn run() {
     println!("engine: {} groups of {} servers, one core, {FACTS} facts a round", fleet::ALL_GROUPS, fleet::SERVERS);
     let standing = fleet::standing();
-    let mixes: [(&str, fn(usize) -> Event); 3] = [
+    type Make = fn(usize) -> Event;
+    let mixes: [(&str, Make); 3] = [
         ("samples", fleet::sample),
         ("nine samples and one alarm", |number| {
             if number.is_multiple_of(10) { fleet::alarm(number) } else { fleet::sample(number) }
