@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/README.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies");
 
 /// The lines of the section, without their remarks.
