@@ -186,7 +186,12 @@ async fn at_rest(weir: &Installation) -> Vec<GroupRow> {
         let mut answer = weir.door.get("/v1/groups").await.unwrap();
         let rows: Vec<GroupRow> = serde_json::from_value(answer["groups"].take()).unwrap();
         let shape: Vec<_> = rows.iter().map(|row| (row.uid, row.generation, row.target, row.ready)).collect();
-        let calm = rows.iter().all(|row| row.ready == row.target && row.state == "ok");
+        let mut calm = rows.iter().all(|row| row.ready == row.target && row.state == "ok");
+        for row in &rows {
+            // A server that leaves is ready no more, and stands in the cloud until its deletion is seen.
+            let servers = weir.door.get(&format!("/v1/groups/{}/servers", row.group)).await.unwrap();
+            calm &= servers["servers"].as_array().is_some_and(|servers| servers.len() == row.target as usize);
+        }
         if shape != before || !calm {
             (since, before) = (Instant::now(), shape);
         }
