@@ -131,8 +131,7 @@ async fn run(name: &str, mut weir: Installation, policies: Policies) -> Ended {
     // From here on no rule wishes anything, so what is at rest stays so while one looks at it.
     let calm = weir.door.request(Method::PUT, "/v1/policies/storm.weir").body(calm(&policies)).send().await.unwrap();
     assert!(calm.status().is_success(), "{}", calm.text().await.unwrap());
-    let groups = at_rest(&weir).await;
-    let ledger = ledger(&weir, &groups).await;
+    let (groups, ledger) = at_rest(&weir).await;
     let export = weir.run(&["log", "export"]).unwrap();
     assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
     weir.stop().unwrap();
@@ -179,45 +178,50 @@ async fn deployed(weir: &Installation) {
     }
 }
 
-/// Waits until every group has what it wants, and nothing has changed for a while.
-async fn at_rest(weir: &Installation) -> Vec<GroupRow> {
+/// Waits until every group has what it wants, every server of its ledger is ready, and nothing has changed for a while. (A
+/// server that leaves counts as gone for the rules at once, and is gone from the cloud later: a delete that a kill cut off
+/// is asked for again after ten seconds.)
+async fn at_rest(weir: &Installation) -> (Vec<GroupRow>, BTreeMap<String, (GroupUid, Slot)>) {
     let (began, mut since, mut before) = (Instant::now(), Instant::now(), Vec::new());
     loop {
         let mut answer = weir.door.get("/v1/groups").await.unwrap();
-        let rows: Vec<GroupRow> = serde_json::from_value(answer["groups"].take()).unwrap();
-        let shape: Vec<_> = rows.iter().map(|row| (row.uid, row.generation, row.target, row.ready)).collect();
-        let mut calm = rows.iter().all(|row| row.ready == row.target && row.state == "ok");
-        for row in &rows {
-            // A server that leaves is ready no more, and stands in the cloud until its deletion is seen.
-            let servers = weir.door.get(&format!("/v1/groups/{}/servers", row.group)).await.unwrap();
-            calm &= servers["servers"].as_array().is_some_and(|servers| servers.len() == row.target as usize);
-        }
+        let groups: Vec<GroupRow> = serde_json::from_value(answer["groups"].take()).unwrap();
+        let servers = servers(weir, &groups).await;
+        let shape: Vec<_> = groups.iter().map(|row| (row.uid, row.generation, row.target, row.ready)).collect();
+        let wanted: usize = groups.iter().map(|row| row.target as usize).sum();
+        let calm = groups.iter().all(|row| row.ready == row.target && row.state == "ok")
+            && servers.len() == wanted
+            && servers.iter().all(|(_, row)| row["state"] == "ready");
         if shape != before || !calm {
             (since, before) = (Instant::now(), shape);
         }
         if since.elapsed() > STILL {
             println!("figure: at rest {:.0} s after the last fact", (began.elapsed() - STILL).as_secs_f64());
-            return rows;
+            return (groups, ledger(servers));
         }
-        assert!(began.elapsed() < PATIENCE, "it does not come to rest: {rows:#?}\n{}", weir.said());
+        assert!(began.elapsed() < PATIENCE, "it does not come to rest: {groups:#?}\n{servers:#?}\n{}", weir.said());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// What the ledger says of each of the cloud's servers.
-async fn ledger(weir: &Installation, groups: &[GroupRow]) -> BTreeMap<String, (GroupUid, Slot)> {
-    let mut ledger = BTreeMap::new();
+/// The ledger's rows, each with its group's uid.
+async fn servers(weir: &Installation, groups: &[GroupRow]) -> Vec<(GroupUid, Value)> {
+    let mut rows = Vec::new();
     for group in groups {
-        let answer = weir.door.get(&format!("/v1/groups/{}/servers", group.group)).await.unwrap();
-        for row in answer["servers"].as_array().unwrap() {
-            let slot: Slot = slot(&row["slot"]);
-            let before = ledger.insert(row["server"].as_str().unwrap().to_owned(), (group.uid, slot));
-            assert!(before.is_none(), "one server in two slots: {row}");
-        }
+        let mut answer = weir.door.get(&format!("/v1/groups/{}/servers", group.group)).await.unwrap();
+        let servers: Vec<Value> = serde_json::from_value(answer["servers"].take()).unwrap();
+        rows.extend(servers.into_iter().map(|row| (group.uid, row)));
     }
-    ledger
+    rows
 }
 
-fn slot(value: &Value) -> Slot {
-    serde_json::from_value(value.clone()).unwrap()
+/// What the ledger says of each of the cloud's servers.
+fn ledger(rows: Vec<(GroupUid, Value)>) -> BTreeMap<String, (GroupUid, Slot)> {
+    let mut ledger = BTreeMap::new();
+    for (uid, row) in rows {
+        let slot: Slot = serde_json::from_value(row["slot"].clone()).unwrap();
+        let before = ledger.insert(row["server"].as_str().unwrap().to_owned(), (uid, slot));
+        assert!(before.is_none(), "one server in two slots: {row}");
+    }
+    ledger
 }
