@@ -2,6 +2,7 @@
 //!
 //! Tests share one broker and differ in their prefix: each has topics, groups and transactions of its own.
 
+use super::{kafka_proxy::Proxy, service::free_port};
 use anyhow::{Context, Result, ensure};
 use std::{
     net::TcpListener,
@@ -47,8 +48,29 @@ impl Broker {
     /// # Errors
     /// As for [`Broker::shared`].
     pub fn new() -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
-        let address = script("up", &port)?.trim().to_owned();
+        Self::up(None)
+    }
+
+    /// One whose clients come by a proxy, and the proxy.
+    ///
+    /// # Errors
+    /// As for [`Broker::shared`].
+    pub fn behind_a_proxy() -> Result<(Self, Proxy)> {
+        let front = TcpListener::bind("127.0.0.1:0")?;
+        let mut broker = Self::up(Some(front.local_addr()?.port()))?;
+        let behind = std::mem::replace(&mut broker.address, front.local_addr()?.to_string());
+        let proxy = Proxy::start(front, behind)?;
+        Ok((broker, proxy))
+    }
+
+    fn up(front: Option<u16>) -> Result<Self> {
+        let port = free_port()?.to_string();
+        let mut command = Command::new(SCRIPT);
+        command.args(["up", &port]);
+        if let Some(front) = front {
+            command.env("WEIR_KAFKA_BEHIND", front.to_string());
+        }
+        let address = answer(command, &format!("{SCRIPT} up {port}"))?.trim().to_owned();
         Ok(Self { port, address })
     }
 
@@ -105,9 +127,14 @@ impl Drop for Broker {
 }
 
 fn script(what: &str, port: &str) -> Result<String> {
-    let command = format!("{SCRIPT} {what} {port}");
-    let output = Command::new(SCRIPT).args([what, port]).output().with_context(|| command.clone())?;
+    let mut command = Command::new(SCRIPT);
+    command.args([what, port]);
+    answer(command, &format!("{SCRIPT} {what} {port}"))
+}
+
+fn answer(mut command: Command, shown: &str) -> Result<String> {
+    let output = command.output().with_context(|| shown.to_owned())?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{command}` failed; run it by hand. It said:\n{said}");
+    ensure!(output.status.success(), "`{shown}` failed; run it by hand. It said:\n{said}");
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+pub mod audit;
 pub mod behind;
 pub mod bench;
 pub mod cassandra;
@@ -15,6 +16,7 @@ pub mod golden;
 pub mod hostile_feeds;
 pub mod house;
 pub mod kafka;
+pub mod kafka_proxy;
 pub mod load;
 pub mod memory_store;
 pub mod mimic;

@@ -13,7 +13,7 @@ use std::{
 };
 use weir::{
     backend::{
-        Backend, Error, Log, Machine, Machines, Stepped, Store,
+        Backend, Error, Log, Machine, Machines, Settled, Snapshot, Stepped, Store,
         cluster::Cluster,
         kafka::{
             Kafka, Settings,
@@ -23,6 +23,7 @@ use weir::{
     },
     clock::HeldClock,
 };
+use weir_engine::id::GroupUid;
 use weir_tests::{
     conformance::{
         PARTITIONS, START_MS, System,
@@ -30,6 +31,7 @@ use weir_tests::{
         machines::{at, up_to},
     },
     kafka::Broker,
+    kafka_proxy::{Kind, Loses},
     memory_store::MemoryStore,
     sample::{command, decision, event, events},
 };
@@ -167,6 +169,68 @@ fn what_a_dead_owner_had_begun_is_gone() {
     assert!(kafka.wait_stepped(0, 1, Duration::from_secs(10)));
     let commands = system.kafka().commands_after(0, 0, Duration::ZERO).unwrap().1;
     assert_eq!(commands.iter().map(|command| (command.uid.0, command.generation)).collect::<Vec<_>>(), [(1, 2)]);
+}
+
+/// The word to commit is on its way when the line breaks. It may have arrived or not: only a take-over finds which it was, and
+/// what stood at the last position is neither lost nor done twice.
+#[test]
+fn a_commit_whose_answer_was_lost_is_there_or_not_and_never_twice() {
+    let (broker, proxy) = Broker::behind_a_proxy().unwrap();
+    let settings = Settings { patience: Duration::from_secs(4), ..broker.settings(PARTITIONS) };
+    setup(&settings).unwrap();
+    let store = Arc::<MemoryStore>::default();
+    let cluster = join(&settings, &store);
+    let kafka = Arc::clone(cluster.kafka());
+    kafka.append(0, &events("a", 5)).unwrap();
+    let ledgers = |kafka: &Kafka| kafka.ledgers(0).unwrap().into_iter().map(|(_, ledger)| ledger).collect::<Vec<_>>();
+    let gives = |next: u64| Stepped { commands: vec![command(1, next, at(next - 1))], ..up_to(next) };
+    let intends = |intent: &[u8]| Settled { ledgers: vec![(GroupUid(1), Some(intent.to_vec()))], ..Settled::default() };
+
+    let (mut owner, _) = cluster.take_over(Machine::Step, 0).unwrap();
+    let (mut executor, _) = cluster.take_over(Machine::Settle, 0).unwrap();
+    cluster.commit_step(&owner, gives(1)).unwrap();
+    cluster.commit_settle(&executor, intends(b"first")).unwrap();
+    let (mut next, mut intent) = (1, b"first".to_vec());
+    for loses in [Loses::TheAnswer, Loses::TheRequest, Loses::TheAnswer] {
+        proxy.break_at(Kind::EndTransaction, loses);
+        let broken = cluster.commit_step(&owner, gives(next + 1));
+        assert!(proxy.is_broken() && matches!(broken, Err(Error::Unclear(_))), "{loses:?}: {broken:?}");
+        assert!(cluster.commit_step(&owner, gives(next + 1)).is_err(), "the way on is a take-over");
+        proxy.mend();
+        let (right, committed) = again(|| cluster.take_over(Machine::Step, 0));
+        next += u64::from(loses == Loses::TheAnswer);
+        assert_eq!((committed, right.epoch > owner.epoch), (up_to(next).committed, true), "{loses:?}");
+        owner = right;
+
+        let wish = format!("after {next}, {loses:?}").into_bytes();
+        proxy.break_at(Kind::EndTransaction, loses);
+        let broken = cluster.commit_settle(&executor, intends(&wish));
+        assert!(proxy.is_broken() && matches!(broken, Err(Error::Unclear(_))), "{loses:?}: {broken:?}");
+        proxy.mend();
+        executor = again(|| cluster.take_over(Machine::Settle, 0)).0;
+        if loses == Loses::TheAnswer {
+            intent = wish;
+        }
+        assert_eq!(ledgers(&kafka), [intent.clone()], "{loses:?}");
+    }
+    cluster.commit_step(&owner, gives(next + 1)).unwrap();
+    cluster.commit_settle(&executor, intends(b"last")).unwrap();
+    assert!(cluster.wait_stepped(0, next, Duration::from_secs(20)));
+    let given = weir::backend::History::commands_since(&cluster, 0, 0, usize::MAX).unwrap();
+    let marks: Vec<(u64, u64)> = given.iter().map(|(mark, command)| (*mark, command.generation)).collect();
+    assert_eq!(marks, [(1, 1), (2, 2), (3, 3), (4, 4)]);
+    assert_eq!(ledgers(&kafka), [b"last".to_vec()]);
+}
+
+/// As a worker does: what is away for a moment is asked again.
+fn again<T>(call: impl Fn() -> Result<T, Error>) -> T {
+    let until = Instant::now() + Duration::from_secs(40);
+    loop {
+        match call() {
+            Ok(value) => return value,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+    }
 }
 
 /// The broker is killed and started while many append and one commits. What was answered is there, once; what was said to be
@@ -377,6 +441,117 @@ fn a_position_that_the_broker_forgot_is_known() {
     let (owner, committed) = kafka.take_over(Machine::Step, 0).unwrap();
     assert_eq!(committed, up_to(4).committed);
     assert!(owner.epoch > epoch);
+}
+
+/// A transaction that nobody ends holds the group's position back. A take-over waits until the broker ends it, and never
+/// takes a position that it is not told for the first one.
+#[test]
+fn a_position_that_is_held_back_is_waited_for() {
+    use rdkafka::{
+        Offset, TopicPartitionList,
+        consumer::{BaseConsumer, Consumer},
+        producer::{BaseProducer, Producer},
+    };
+    let system = OnABroker::new();
+    let kafka = system.kafka();
+    kafka.append(0, &events("a", 5)).unwrap();
+    let (owner, _) = kafka.take_over(Machine::Step, 0).unwrap();
+    kafka.commit_step(&owner, up_to(3)).unwrap();
+
+    let client = |name: &str, value: &str| {
+        let mut client = rdkafka::ClientConfig::new();
+        client.set("bootstrap.servers", system.settings.brokers.join(",")).set(name, value);
+        client
+    };
+    let soon = Duration::from_secs(20);
+    let stuck: BaseProducer =
+        client("transactional.id", &system.settings.prefix).set("transaction.timeout.ms", "8000").create().unwrap();
+    let group: BaseConsumer = client("group.id", &format!("{}-step", system.settings.prefix)).create().unwrap();
+    stuck.init_transactions(soon).unwrap();
+    stuck.begin_transaction().unwrap();
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(&format!("{}-events", system.settings.prefix), 0, Offset::Offset(0)).unwrap();
+    stuck.send_offsets_to_transaction(&place, &group.group_metadata().unwrap(), soon).unwrap();
+
+    let began = Instant::now();
+    let hasty = Kafka::open(Settings { patience: Duration::from_secs(2), ..system.settings.clone() }).unwrap();
+    let held = hasty.take_over(Machine::Step, 0);
+    assert!(matches!(held, Err(Error::Away(_))), "{held:?}");
+    let (owner, committed) = again(|| hasty.take_over(Machine::Step, 0));
+    assert_eq!(committed, up_to(3).committed);
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+    hasty.commit_step(&owner, up_to(4)).unwrap();
+}
+
+/// Where nothing is left that says how far a partition is, while commands, outputs or a snapshot say that it was begun: to
+/// begin it anew would do everything a second time.
+#[test]
+fn a_partition_whose_positions_are_all_gone_is_not_begun_anew() {
+    let system = OnABroker::new();
+    let broker = Broker::shared().unwrap();
+    let group = format!("{}-step", system.settings.prefix);
+    let commands = format!("{}-commands", system.settings.prefix);
+    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    {
+        let cluster = join(&system.settings, &system.store);
+        cluster.append(0, &events("a", 5)).unwrap();
+        let (owner, _) = cluster.take_over(Machine::Step, 0).unwrap();
+        cluster.commit_step(&owner, Stepped { commands: vec![command(1, 1, at(0))], ..up_to(4) }).unwrap();
+        let at = up_to(4).committed;
+        weir::backend::Snapshots::save_snapshot(&cluster, &owner, Snapshot { at, state: vec![7] }).unwrap();
+        // One that was never owned, in an installation that was: it begins at its first record, as it must.
+        assert_eq!(cluster.take_over(Machine::Step, 1).unwrap().1.next, 0);
+    }
+    broker.tool(class, &["--delete", "--group", &group]).unwrap();
+    broker.tool(TOPICS, &["--delete", "--topic", &commands]).unwrap();
+    let partitions = PARTITIONS.to_string();
+    let mut create = vec!["--create", "--topic", &commands, "--partitions", &partitions];
+    for config in ["cleanup.policy=compact", "message.timestamp.type=LogAppendTime", "max.message.bytes=4194304"] {
+        create.extend(["--config", config]);
+    }
+    again(|| broker.tool(TOPICS, &create).map_err(|error| Error::Failed(error.to_string())));
+
+    let refused = |taken: Result<(weir::backend::Ownership, weir::backend::Committed), Error>, why: &str| {
+        let error = taken.unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)) && error.to_string().contains(why), "{error}");
+    };
+    refused(system.kafka().take_over(Machine::Step, 0), "nothing says how far partition 0 is applied");
+    // The same store behind a log that knows of nothing at all.
+    let other = broker.settings(PARTITIONS);
+    setup(&other).unwrap();
+    refused(join(&other, &system.store).take_over(Machine::Step, 0), "has a snapshot at `0:4`");
+    assert_eq!(system.kafka().take_over(Machine::Step, 1).unwrap().1.next, 0);
+}
+
+/// Nobody ran for longer than outputs are kept, or somebody deleted some: there is a gap, and what comes after is there.
+#[test]
+fn outputs_that_are_gone_hold_nobody_up() {
+    let system = OnABroker::new();
+    let broker = Broker::shared().unwrap();
+    let soon = Duration::from_secs(20);
+    {
+        let cluster = join(&system.settings, &system.store);
+        cluster.append(0, &events("a", 9)).unwrap();
+        let (owner, _) = cluster.take_over(Machine::Step, 0).unwrap();
+        cluster.commit_step(&owner, Stepped { decisions: vec![decision("web", at(0), 0)], ..up_to(1) }).unwrap();
+        assert_eq!(weir::backend::History::decisions_between(&cluster, 0, 0, 9).unwrap().len(), 1);
+        system.store.refuse(u32::MAX);
+        cluster.commit_step(&owner, Stepped { decisions: vec![decision("web", at(1), 0)], ..up_to(2) }).unwrap();
+    }
+    system.store.refuse(0);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let outputs = format!("{}-outputs", system.settings.prefix);
+    let all = format!(r#"{{"version":1,"partitions":[{{"topic":"{outputs}","partition":0,"offset":-1}}]}}"#);
+    std::fs::write(file.path(), all).unwrap();
+    let class = "org.apache.kafka.tools.DeleteRecordsCommand";
+    broker.tool(class, &["--offset-json-file", file.path().to_str().unwrap()]).unwrap();
+
+    let cluster = join(&system.settings, &system.store);
+    let (owner, _) = cluster.take_over(Machine::Step, 0).unwrap();
+    cluster.commit_step(&owner, Stepped { decisions: vec![decision("web", at(2), 0)], ..up_to(3) }).unwrap();
+    assert!(cluster.wait_stepped(0, 2, soon), "{:?}", cluster.trouble());
+    let kept = weir::backend::History::decisions_between(&cluster, 0, 0, 9).unwrap();
+    assert_eq!(kept.iter().map(|decision| decision.position.offset).collect::<Vec<_>>(), [0, 2]);
 }
 
 /// Behind the commits, at least once, in order, whatever the store does meanwhile.

@@ -8,6 +8,7 @@ use super::{
     Door, Problem, Reason,
     auth::Administers,
     body::{Asked, Instant},
+    door::PATIENCE,
 };
 use crate::backend;
 use axum::{
@@ -138,6 +139,12 @@ pub(super) async fn export(
             if from >= until {
                 let detail = format!("nothing is between these; the log has {partition}:{oldest} to {partition}:{end}");
                 return Err(Problem::new(Reason::NotFound, detail));
+            }
+            // Another process may have decided it, and the store be a moment behind; an export without its last decisions
+            // would look like a replay that differs.
+            if !door.backend.wait_stepped(partition, until - 1, PATIENCE) {
+                let detail = format!("the decisions up to `{partition}:{until}` are not in the store yet; ask again");
+                return Err(Problem::new(Reason::TooEarly, detail).retry_after(1));
             }
             let state = state_at(&tenant, partition, from)?;
             let log_id = door.backend.log_id();

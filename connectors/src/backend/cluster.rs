@@ -83,6 +83,21 @@ impl Cluster {
         }
     }
 
+    /// Refuses to begin at the first record where the store has a snapshot of later ones.
+    fn must_be_the_beginning(&self, partition: u32, next: u64) -> Result<()> {
+        match next {
+            0 => match self.store.snapshot(partition, u64::MAX)? {
+                None => Ok(()),
+                Some(Snapshot { at, .. }) => Err(Error::Damaged(format!(
+                    "the log says that nothing of partition {partition} was applied, and the store has a snapshot at \
+                     `{partition}:{}`: bring the log's topics back, or begin a new installation under another `prefix`",
+                    at.next
+                ))),
+            },
+            _ => Ok(()),
+        }
+    }
+
     fn leave(&self, partition: u32) {
         self.follower.leave(partition);
         self.ours().remove(&partition);
@@ -143,6 +158,7 @@ impl Machines for Cluster {
     fn take_over(&self, machine: Machine, partition: u32) -> Result<(Ownership, Committed)> {
         let taken = self.kafka.take_over(machine, partition)?;
         if machine == Machine::Step {
+            self.must_be_the_beginning(partition, taken.1.next)?;
             self.follower.follow(partition);
         }
         Ok(taken)
@@ -222,8 +238,15 @@ impl History for Cluster {
         self.store.decisions_at(position)
     }
 
+    /// Strict, unlike the other reads: what is missing here would look like a replay that decides otherwise.
     fn decisions_between(&self, partition: u32, from: u64, until: u64) -> Result<Vec<Decision>> {
-        self.wait_for_ours();
+        let applied = self.kafka.stepped(partition)?.0.next.min(until);
+        if applied > from && !self.kafka.wait_written(partition, applied - 1, READ_PATIENCE) {
+            let trouble = self.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+            return Err(Error::Away(format!(
+                "the decisions before `{partition}:{applied}` are not in the store yet{trouble}: ask again"
+            )));
+        }
         self.store.decisions_between(partition, from, until)
     }
 

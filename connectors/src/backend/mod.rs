@@ -204,8 +204,9 @@ pub trait Log: Send + Sync {
     /// How many partitions, at least 1. All facts of a tenant go to [`partition_of`] it.
     fn partitions(&self) -> u32;
 
-    /// Writes facts in order and syncs. Answers the offset of the first. Offsets start at 0 and rise; `appended_ms` is the
-    /// log's own clock and never runs backwards within a partition.
+    /// Writes facts in order and syncs. Answers the offset of the first; where other processes write too, their facts may stand
+    /// between, and then it is the last that stands as far behind the answer as it would without them. Offsets start at 0 and
+    /// rise; `appended_ms` is the log's own clock and never runs backwards within a partition.
     ///
     /// # Errors
     /// [`Error::Away`], [`Error::Full`] and [`Error::Failed`]: nothing was written. [`Error::Unclear`]: perhaps.

@@ -31,8 +31,8 @@ struct Batch {
 
 #[derive(Default)]
 struct Reports {
-    /// Of the line with the lowest offset: lines of a batch keep their order.
-    first: Option<i64>,
+    /// Of the line with the highest offset: lines of a batch keep their order.
+    last: Option<i64>,
     written: usize,
     refused: usize,
     /// The first reason, and whether any line may be written in spite of its error.
@@ -46,7 +46,7 @@ impl Batch {
         match outcome {
             Ok(offset) => {
                 reports.written += 1;
-                reports.first = Some(reports.first.map_or(offset, |first| first.min(offset)));
+                reports.last = reports.last.max(Some(offset));
             }
             Err(error) => {
                 reports.refused += 1;
@@ -67,8 +67,10 @@ impl Batch {
             }
             reports = self.bell.wait_timeout(reports, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        match (&reports.error, reports.first) {
-            (None, Some(first)) => Ok(u64::try_from(first).unwrap_or_default()),
+        match (&reports.error, reports.last) {
+            // Counted back from the last: a batch that went out in two may have another process's lines in its middle, and who
+            // waits for what they wrote waits for the last of it.
+            (None, Some(last)) => Ok((u64::try_from(last).unwrap_or_default() + 1).saturating_sub(lines as u64)),
             (Some(error), None) if !reports.unclear => Err(cannot("write into the log", error)),
             (Some(error), _) => Err(Error::Unclear(format!("writing into the log: {}", words(error)))),
             (None, None) => Err(Error::Unclear("the broker did not say where it was written".into())),
@@ -104,7 +106,8 @@ impl Appender {
         Ok(Self { settings, producer })
     }
 
-    /// Writes records without keys, in order, and waits until all copies in step have them. Answers the first one's offset.
+    /// Writes records without keys, in order, and waits until all copies in step have them. Answers an offset from which
+    /// they end at the last one's: the first one's, unless another process wrote in between.
     pub(super) fn append(&self, topic: &str, partition: u32, lines: &[impl AsRef<[u8]>]) -> Result<u64> {
         let batch = Arc::new(Batch::default());
         let until = Instant::now() + TRIED_FOR + Duration::from_secs(5);

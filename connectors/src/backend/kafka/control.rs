@@ -4,13 +4,10 @@ use super::{
     super::{Error, Result},
     failure::{cannot, words},
     reader::whole,
-    settings::Settings,
+    settings::{BaseConsumer, Settings},
     topics::{Topics, exists},
 };
-use rdkafka::{
-    consumer::BaseConsumer,
-    producer::{BaseProducer, BaseRecord, Producer},
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde::{Deserialize, Serialize};
 
 /// The key of the record that names the log.

@@ -8,11 +8,11 @@ use super::{
     Kafka,
     failure::{cannot, is_passing, words},
     record::{Output, WRITTEN, Written, decode, encode},
-    settings::{Sees, number},
+    settings::{BaseConsumer, Sees, ends, number},
 };
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer},
+    consumer::{CommitMode, Consumer},
     error::KafkaError,
     message::BorrowedMessage,
 };
@@ -254,7 +254,8 @@ impl Work {
         if more.count() > 0 {
             let more = self.consumer.committed_offsets(more, self.kafka.settings.patience).map_err(cannot_follow)?;
             for mut element in more.elements() {
-                if !matches!(element.offset(), Offset::Offset(_)) {
+                element.error().map_err(cannot_follow)?;
+                if !matches!(element.offset(), Offset::Offset(at) if self.is_kept(element.partition(), at)?) {
                     element.set_offset(Offset::Beginning).map_err(cannot_follow)?;
                 }
             }
@@ -274,6 +275,22 @@ impl Work {
         }
         self.followed = wanted;
         Ok(())
+    }
+
+    /// Whether the outputs from there on are still in the topic. Those that nobody brought into the store in a week are not,
+    /// and the history has a gap, which is better than none from then on.
+    fn is_kept(&self, partition: i32, at: i64) -> Result<bool> {
+        let (partition, at) = (u32::try_from(partition).unwrap_or_default(), u64::try_from(at).unwrap_or_default());
+        let (oldest, _) = ends(&self.kafka.asker, &self.kafka.topics.outputs, partition, self.kafka.settings.patience)?;
+        if at < oldest {
+            tracing::error!(
+                partition,
+                at,
+                oldest,
+                "outputs are gone that were not in the store yet: the history has a gap"
+            );
+        }
+        Ok(at >= oldest)
     }
 
     /// Reads again from where the broker says that we were: what was gathered is lost with the error.

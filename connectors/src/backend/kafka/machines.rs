@@ -8,7 +8,7 @@ use super::{
     owner::Owner,
     reader::whole,
     record::{Given, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
-    settings::number,
+    settings::{ends, number},
 };
 use crate::clock::{Clock, WallClock};
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
@@ -206,6 +206,24 @@ impl Kafka {
     /// The broker forgets a group's positions some days after the last commit (`offsets.retention.minutes`); the same standing
     /// is kept for ever in the compacted topic, so that a partition that nobody owned for a week is not begun anew.
     fn read_standing(&self, partition: u32) -> Result<Standing> {
+        let standing = match self.read_position(partition)? {
+            Some(standing) => standing,
+            None => self.read_kept_standing(partition)?,
+        };
+        // What was committed stays committed, so who answers less has not read all of its own log yet.
+        let known = self.table.known(partition).unwrap_or_default();
+        if (known.epoch, known.committed.next) > (standing.epoch, standing.committed.next) {
+            return Err(Error::Away(format!(
+                "the broker says that partition {partition} is applied up to `{partition}:{}`, and it was up to \
+                 `{partition}:{}`: asking again",
+                standing.committed.next, known.committed.next
+            )));
+        }
+        Ok(standing)
+    }
+
+    /// The group's position. Waits for a transaction under way that may change it.
+    fn read_position(&self, partition: u32) -> Result<Option<Standing>> {
         let asked = |error| cannot(&format!("read the position of partition {partition}"), &error);
         let mut place = TopicPartitionList::with_capacity(1);
         place.add_partition(&self.topics.events, number(partition));
@@ -213,17 +231,36 @@ impl Kafka {
         for element in found.elements() {
             element.error().map_err(asked)?;
             if let Offset::Offset(_) = element.offset() {
-                return decode(element.metadata().as_bytes(), "the group's positions");
+                return decode(element.metadata().as_bytes(), "the group's positions").map(Some);
             }
         }
-        let mut standing = Standing::default();
-        whole(&self.settings, &self.asker, &self.topics.commands, partition, |key, value| {
-            if let Some(value) = value.filter(|_| key == STEPPED.as_bytes()) {
-                standing = decode(value, &self.topics.commands)?;
+        Ok(None)
+    }
+
+    /// The standing in the compacted topic; that of a beginning only where nothing says that there was one.
+    fn read_kept_standing(&self, partition: u32) -> Result<Standing> {
+        let (mut found, mut commands) = (None, 0_u64);
+        let topic = &self.topics.commands;
+        whole(&self.settings, &self.asker, topic, partition, |key, value| {
+            match value.filter(|_| key == STEPPED.as_bytes()) {
+                Some(value) => found = Some(decode(value, topic)?),
+                None => commands += 1,
             }
             Ok(())
         })?;
-        Ok(standing)
+        if let Some(standing) = found {
+            return Ok(standing);
+        }
+        // A standing comes before the first command and the first output, and no topic of ours forgets it.
+        let outputs = ends(&self.asker, &self.topics.outputs, partition, self.settings.patience)?.1;
+        if commands > 0 || outputs > 0 {
+            return Err(Error::Damaged(format!(
+                "nothing says how far partition {partition} is applied, and something was: `{topic}` holds {commands} \
+                 records of it, `{}` {outputs}; bring `{topic}` back, or begin a new installation under another `prefix`",
+                self.topics.outputs
+            )));
+        }
+        Ok(Standing::default())
     }
 
     /// Refuses a position of another log, and a log in which another record stands where the last applied one stood.

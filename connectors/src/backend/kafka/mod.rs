@@ -9,9 +9,8 @@ use appender::Appender;
 use control::Identity;
 use ends::Ends;
 use machines::Tenures;
-use rdkafka::consumer::BaseConsumer;
 use reader::Readers;
-use settings::Sees;
+use settings::{BaseConsumer, Sees};
 use std::{
     fmt,
     sync::{Arc, Mutex},

@@ -106,11 +106,13 @@ impl Owner {
         }
         match self.again(until, || self.producer.commit_transaction(self.left(until))) {
             Ok(()) => Ok(std::mem::take(&mut self.producer.context().lock().newest)),
-            Err(error) if requires_abort(&error) => {
-                let error = self.fail("commit", &error);
-                Err(self.give_up(error))
-            }
+            // Also where the broker had taken the commit and the answer was lost: the way on is the same.
             Err(error) if is_fenced(&error) => Err(self.fail("commit", &error)),
+            // Taken back by the broker's own word, so nothing of it stands.
+            Err(error) if requires_abort(&error) && self.producer.abort_transaction(self.patience).is_ok() => {
+                Err(cannot("commit", &error))
+            }
+            // The word to commit may have arrived. Only a take-over ends what is open and then finds which it was.
             Err(error) => {
                 self.over = true;
                 Err(Error::Unclear(format!("committing: {}", words(&error))))
@@ -146,7 +148,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Ends a transaction of which nothing may be seen. Nothing was committed, whether or not the broker hears of it now.
+    /// Ends a transaction before it was to be committed. Nothing was, whether or not the broker hears of it now.
     fn give_up(&mut self, error: Error) -> Error {
         if !self.over && self.producer.abort_transaction(self.patience).is_err() {
             self.over = true;

@@ -6,14 +6,9 @@
 use super::{
     super::{Error, LINE_BYTES_MAX, Line, READ_BYTES_MAX, Result},
     failure::{cannot, is_out_of_range, is_passing},
-    settings::{Sees, Settings, ends, number},
+    settings::{BaseConsumer, Sees, Settings, ends, number},
 };
-use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
-    message::BorrowedMessage,
-};
+use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, message::BorrowedMessage};
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},

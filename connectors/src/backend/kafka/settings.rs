@@ -6,8 +6,10 @@ use super::{
 };
 use crate::config;
 use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
+    ClientConfig, ClientContext,
+    consumer::{self, Consumer, ConsumerContext},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -75,6 +77,24 @@ impl Default for Settings {
         }
     }
 }
+
+/// A consumer that belongs to no group and reads what it is given.
+pub(super) type BaseConsumer = consumer::BaseConsumer<Quiet>;
+
+/// What a consumer's client tells in passing goes into the log of the process, but not that it has read to an end: it does so at
+/// every record.
+#[derive(Debug)]
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(reason, "Kafka: {}", super::failure::words(&error));
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 /// Which records a consumer is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +188,7 @@ impl Settings {
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.error.backoff.ms", "50");
-        config.create().map_err(|error| cannot("make a consumer", &error))
+        config.create_with_context(Quiet).map_err(|error| cannot("make a consumer", &error))
     }
 }
 

@@ -112,6 +112,11 @@ impl Table {
         Ok(self.lock().get(&partition).map(|rows| (rows.standing.clone(), rows.stood_ms)).unwrap_or_default())
     }
 
+    /// The newest standing that this process has seen, whether or not it has seen all.
+    pub(super) fn known(&self, partition: u32) -> Option<Standing> {
+        self.lock().get(&partition).filter(|rows| rows.standing_at.is_some()).map(|rows| rows.standing.clone())
+    }
+
     /// Waits until the record at `offset` is applied.
     pub(super) fn wait_stepped(&self, partition: u32, offset: u64, patience: Duration) -> bool {
         self.wait(partition, patience, |rows| rows.standing.committed.next > offset)

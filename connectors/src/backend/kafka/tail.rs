@@ -4,14 +4,10 @@ use super::{
     super::{Error, Result},
     failure::{cannot, is_passing, words},
     reader::settled,
-    settings::{Sees, Settings, number},
+    settings::{BaseConsumer, Sees, Settings, number},
     table::Table,
 };
-use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
-};
+use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use std::{
     collections::BTreeSet,
     sync::{

@@ -7,12 +7,12 @@ use super::{
     super::{Error, Result},
     control,
     failure::cannot,
-    settings::{PARTITIONS, RECORD_BYTES_MAX, Sees, Settings, ends},
+    settings::{BaseConsumer, PARTITIONS, RECORD_BYTES_MAX, Sees, Settings, ends},
 };
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
+    consumer::Consumer,
     types::RDKafkaErrorCode,
 };
 use std::{
