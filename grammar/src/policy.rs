@@ -55,7 +55,7 @@ pub enum Unit {
 pub struct Metric {
     /// Its name in the policy, `cpu.usage`.
     pub name: String,
-    /// What the sender calls it: the `from` text, else the name.
+    /// What the sender calls it: the `from` text, else the name; of a source that is asked, its name and the query.
     pub from: String,
     /// What its values are.
     pub unit: Unit,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::FACTS_PER_SECOND,
     secret::Caller,
-    source::{Making, alertmanager, event, maas, sample},
+    source::{Making, alertmanager, event, labels::Labels, maas, sample},
 };
 use axum::{
     Json,
@@ -56,7 +56,7 @@ pub(super) async fn alertmanager(
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let tenant = door.tenant(&caller)?;
-    let labels = alertmanager::Labels { server: &tenant.server_labels, group: &tenant.group_labels };
+    let labels = Labels { server: &tenant.server_labels, group: &tenant.group_labels };
     let alertmanager::Reading { makings, truncated } = alertmanager::read(&body, labels)?;
     let mut notes = Vec::new();
     if truncated > 0 {

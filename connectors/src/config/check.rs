@@ -62,6 +62,22 @@ pub(super) fn check(config: &mut Config) -> Result<(), String> {
             ));
         }
     }
+    let mut sources = BTreeSet::new();
+    for source in &config.sources {
+        if let Some(tenant) = &source.tenant {
+            known_tenant("source", tenant, &names)?;
+        }
+        name("source", &source.name)?;
+        web_address(&source.url)?;
+        // One that is everybody's and one that is somebody's would be two answers to one question.
+        let mut serving = sources.iter().filter(|(name, _)| *name == &source.name);
+        if serving.any(|(_, whose): &(&String, &Option<String>)| {
+            whose.is_none() || source.tenant.is_none() || *whose == &source.tenant
+        }) {
+            return Err(format!("two sources are called `{}`; give one another `name`", source.name));
+        }
+        sources.insert((&source.name, &source.tenant));
+    }
     if config.clouds.is_empty() {
         config.clouds = config.tenants.iter().map(|tenant| Cloud::simulated(&tenant.name)).collect();
     }

@@ -42,6 +42,9 @@ pub struct Config {
     /// Feeds that are read.
     #[serde(rename = "feed")]
     pub feeds: Vec<Feed>,
+    /// Where policies may ask for samples.
+    #[serde(rename = "source")]
+    pub sources: Vec<Source>,
     /// How executors work.
     pub executor: Executor,
     /// How long what is written is kept.
@@ -150,6 +153,30 @@ pub struct Feed {
     pub token_file: Option<PathBuf>,
 }
 
+/// A Prometheus that policies may ask: `from source "NAME" query "…"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// What policies call it.
+    pub name: String,
+    /// Its address, without `/api/v1`.
+    pub url: String,
+    /// Whose policies may ask it; everybody's where left out.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Holds the bearer token that it wants.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Source {
+    /// Whether a tenant's policies may ask it.
+    #[must_use]
+    pub fn serves(&self, tenant: &str) -> bool {
+        self.tenant.as_ref().is_none_or(|only| only == tenant)
+    }
+}
+
 /// How executors work.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -222,6 +249,7 @@ impl Config {
             cloud.credentials_file.iter_mut().chain(simulated)
         });
         let feeds = self.feeds.iter_mut().filter_map(|feed| feed.token_file.as_mut());
+        let feeds = feeds.chain(self.sources.iter_mut().filter_map(|source| source.token_file.as_mut()));
         let store = self.store.credentials_file.iter_mut().chain(self.store.ca_file.iter_mut());
         let log = self.log.credentials_file.iter_mut().chain(self.log.ca_file.iter_mut());
         for path in tenants.chain(clouds).chain(feeds).chain(store).chain(log).chain([&mut self.data]) {
@@ -239,6 +267,7 @@ impl Default for Config {
             tenants: Vec::new(),
             clouds: Vec::new(),
             feeds: Vec::new(),
+            sources: Vec::new(),
             executor: Executor::default(),
             retention: Retention::default(),
             log: Log::default(),

@@ -1,7 +1,7 @@
 //! The configured feeds: a poller each, from where the log has it, with a way to tell executors where to look. Executors
 //! of other processes are not told; their sweep comes anyway.
 
-use super::Error;
+use super::{Error, declared::Declared};
 use crate::{
     backend::{self, Backend, ViewKind, partition_of},
     clock::Clock,
@@ -9,20 +9,12 @@ use crate::{
     executor::ExecutorHandle,
     source::atom::{self, Feed, Poller, Wanted},
 };
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    task::{JoinSet, block_in_place, spawn_blocking},
+    task::{JoinSet, spawn_blocking},
 };
-use weir_engine::{
-    event::{Cursor, Notice},
-    grammar,
-    view::PolicyRow,
-};
+use weir_engine::event::{Cursor, Notice};
 
 /// How long what policies count is good enough: an entry that comes within it of a deploy may go uncounted.
 const FRESH: Duration = Duration::from_secs(1);
@@ -100,53 +92,8 @@ fn failed(feed: &config::Feed, error: atom::Error) -> Error {
 
 /// Whether a policy of the tenant counts events of a type (rule 7), as of a moment ago.
 fn wanted(backend: Arc<dyn Backend>, tenant: String) -> Wanted {
-    let known = Mutex::new(Counted::default());
-    Arc::new(move |kind| {
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.read.is_none_or(|read| read.elapsed() >= FRESH) {
-            // The poller asks from its task, and a store that is elsewhere may keep it waiting.
-            block_in_place(|| known.refresh(&*backend, &tenant));
-        }
-        known.kinds.contains(kind)
-    })
-}
-
-/// What a tenant's policies count.
-#[derive(Default)]
-struct Counted {
-    read: Option<Instant>,
-    /// Of the policies it was read from.
-    hashes: Vec<String>,
-    kinds: BTreeSet<String>,
-}
-
-impl Counted {
-    fn refresh(&mut self, backend: &dyn Backend, tenant: &str) {
-        let rows = match backend.views(ViewKind::Policies, tenant) {
-            Ok(rows) => rows,
-            Err(error) => {
-                // What was known before is better than nothing; the next entry asks again.
-                tracing::warn!(%tenant, %error, "what policies count is not known anew");
-                return;
-            }
-        };
-        self.read = Some(Instant::now());
-        let rows: Vec<PolicyRow> = rows
-            .into_iter()
-            .filter_map(|(name, row)| {
-                let row = serde_json::from_value(row);
-                row.inspect_err(
-                    |error| tracing::error!(policy = %name, "a row of the policies cannot be read: {error}"),
-                )
-                .ok()
-            })
-            .collect();
-        let hashes: Vec<String> = rows.iter().map(|row| row.hash.clone()).collect();
-        if hashes == self.hashes {
-            return;
-        }
-        let policies = rows.iter().filter_map(|row| grammar::check(&row.name, &row.text).policy);
-        self.kinds = policies.flat_map(|policy| policy.events).map(|event| event.from).collect();
-        self.hashes = hashes;
-    }
+    let declared = Declared::new(backend, tenant, FRESH, |policies| {
+        policies.iter().flat_map(|policy| &policy.events).map(|event| event.from.clone()).collect::<BTreeSet<_>>()
+    });
+    Arc::new(move |kind| declared.with(|kinds| kinds.contains(kind)))
 }

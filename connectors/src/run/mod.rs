@@ -1,5 +1,5 @@
-//! Everything in one process: log and store, the engine's workers, executors, feeds, and the door; or, over a log that
-//! many processes share, some of it.
+//! Everything in one process: log and store, the engine's workers, executors, feeds and sources, and the door; or, over a
+//! log that many processes share, some of it.
 //!
 //! `weir run` and `weir demo` start one [`Process`] and stop it. This is the only place where the rooms are put together;
 //! it decides nothing, and whatever fails after the start is tried again by the part that it failed in.
@@ -17,6 +17,7 @@ use crate::{
 };
 use feeds::Feeds;
 use share::{Changes, keep};
+use sources::Sources;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use system::System;
 use tokio::{
@@ -27,9 +28,11 @@ use tokio::{
 use weir_engine::{decision::Decision, time};
 
 mod clouds;
+mod declared;
 mod feeds;
 mod roles;
 mod share;
+mod sources;
 mod system;
 mod workers;
 
@@ -160,12 +163,17 @@ impl Process {
             let work = move |partition, stopping| execute(Arc::clone(&executors), partition, stopping);
             tasks.spawn(keep(changes, stopping.clone(), work));
         }
-        if roles.have(Role::Source) && !config.feeds.is_empty() {
+        if roles.have(Role::Source) && !(config.feeds.is_empty() && config.sources.is_empty()) {
             let feeds = Feeds::new(&config, Arc::clone(&backend), Arc::clone(&clock), executor.clone())?;
             let feeds = Arc::new(feeds);
+            let sources = Arc::new(Sources::new(&config, Arc::clone(&backend), Arc::clone(&clock)));
             let changes = Changes::of(Share::Sources, partitions, shared.as_ref()).await?;
             tasks.spawn(keep(changes, stopping, move |partition, stopping| {
-                Arc::clone(&feeds).read(partition, stopping)
+                let feeds = Arc::clone(&feeds).read(partition, stopping.clone());
+                let sources = Arc::clone(&sources).read(partition, stopping);
+                async {
+                    let ((), ()) = tokio::join!(feeds, sources);
+                }
             }));
         }
 

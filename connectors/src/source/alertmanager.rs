@@ -4,11 +4,11 @@
 //! server is taken together: the worst state that fires, at the newest of their times. Otherwise the end of a critical
 //! alert would pass for `ok` while its warning still fires.
 
-use super::{Error, Making, beginning, json, name, server_names};
+use super::{Error, Making, beginning, json, labels::Labels, name};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_engine::{
-    event::{About, Alarm, Fact},
+    event::{Alarm, Fact},
     grammar::policy::AlarmState,
     time,
 };
@@ -23,15 +23,6 @@ pub struct Reading {
     pub makings: Vec<Making>,
     /// Alerts that the sender left out (its `max_alerts`).
     pub truncated: u64,
-}
-
-/// Which labels of an alert name its server and group, in order of preference.
-#[derive(Clone, Copy, Debug)]
-pub struct Labels<'a> {
-    /// Of the server.
-    pub server: &'a [String],
-    /// Of the group.
-    pub group: &'a [String],
 }
 
 #[derive(Deserialize)]
@@ -103,15 +94,11 @@ fn read_alert(index: usize, alert: Alert, labels: Labels<'_>) -> Result<(String,
         _ => return Err(Error::field(field("status"), "is neither `firing` nor `resolved`")),
     };
     let text = alert.annotations.get("summary").or_else(|| alert.annotations.get("description"));
-    let group = labels.group.iter().find_map(|label| alert.labels.get(label)).filter(|group| !group.is_empty());
     let alarm = Alarm {
         name: name(field("labels.alertname"), alert_name.clone())?,
         state,
         at,
-        about: About {
-            server: servers(&alert.labels, labels.server),
-            group: group.map(|group| name(field("labels"), group.clone())).transpose()?,
-        },
+        about: labels.about(&alert.labels).map_err(|text| Error::field(field("labels"), text))?,
         text: beginning(text.cloned().unwrap_or_default()),
         numbers: BTreeMap::new(),
     };
@@ -127,31 +114,11 @@ fn worse_and_newer(before: &mut (String, Alarm), id: String, alarm: Alarm) {
     before.1.at = at;
 }
 
-/// Each configured label that the alert has, as it is and without the port that `instance` carries.
-fn servers(alert: &BTreeMap<String, String>, labels: &[String]) -> Vec<String> {
-    server_names(labels.iter().filter_map(|label| alert.get(label)).flat_map(|value| {
-        let bare = without_port(value).map(str::to_owned);
-        [Some(value.clone()), bare].into_iter().flatten()
-    }))
-}
-
-/// `web-3:9100` → `web-3`, `[2001:db8::3]:9100` → `2001:db8::3`; `None` where there is no port.
-fn without_port(instance: &str) -> Option<&str> {
-    let (host, port) = instance.rsplit_once(':')?;
-    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => Some(inner),
-        // A bare IPv6 address ends in `:` and digits too.
-        None => (!host.contains(':')).then_some(host),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
     use super::*;
+    use weir_engine::event::About;
 
     fn labels() -> (Vec<String>, Vec<String>) {
         (vec!["server_id".to_owned(), "instance".to_owned()], vec!["weir_group".to_owned()])
@@ -211,15 +178,6 @@ mod tests {
     fn groups_come_from_their_label() {
         let read = alarms(&[alert("firing", r#","weir_group":"web""#, "1", NEVER)]);
         assert_eq!(read[0].about, About { server: vec![], group: Some("web".to_owned()) });
-    }
-
-    #[test]
-    fn ports_are_told_from_addresses() {
-        assert_eq!(without_port("10.0.0.3:9100"), Some("10.0.0.3"));
-        assert_eq!(without_port("[2001:db8::3]:9100"), Some("2001:db8::3"));
-        for whole in ["web-3", "2001:db8::3", "http://web-3", "web:", "web:http"] {
-            assert_eq!(without_port(whole), None, "{whole}");
-        }
     }
 
     #[test]

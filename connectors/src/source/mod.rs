@@ -8,7 +8,9 @@ pub mod alertmanager;
 pub mod atom;
 pub mod event;
 pub mod json;
+pub mod labels;
 pub mod maas;
+pub mod prometheus;
 pub mod sample;
 
 /// A fact read from a sender's bytes, before the door says whose it is and when it came.

@@ -78,7 +78,11 @@ fn metric(scope: &mut Scope<'_>, node: &Node<'_>) -> Metric {
         let mut texts = source.all(Rule::string).map(string);
         MetricSource { name: texts.next().unwrap_or_default(), query: texts.next().unwrap_or_default() }
     });
-    let from = node.one(Rule::string).map_or_else(|| name.clone(), string);
+    let from = match &source {
+        // Its samples are known by what was asked, so that two files may call two questions by one name.
+        Some(MetricSource { name, query }) => format!("{name}: {query}"),
+        None => node.one(Rule::string).map_or_else(|| name.clone(), string),
+    };
     Metric { name, from, unit, every, shared: node.has(Rule::kw_shared), source, span: node.span() }
 }
 
