@@ -1,4 +1,4 @@
-//! Windows and freezes as levels: which are open at an instant, and the bounds that follow (rules 16 and 17).
+//! Windows, freezes and overrides as levels: which hold at an instant, and the bounds that follow (rules 16 and 17).
 
 use crate::group::{Edge, Group};
 use weir_grammar::policy::{self, Blocks, Direction, Freeze, Window};
@@ -14,8 +14,10 @@ pub struct Bounds {
     pub floor_by: Option<(String, i64)>,
 }
 
-/// Brings the edges of all windows and freezes up to `now_ms`. Cron is asked only when an edge has passed.
+/// Brings the edges of all windows and freezes up to `now_ms`, and ends an override whose time is over. Cron is asked only
+/// when an edge has passed.
 pub fn refresh(group: &mut Group, policy: &policy::Group, now_ms: i64) {
+    group.by_hand.bounds.take_if(|hand| hand.until <= now_ms);
     let spans = policy.windows.iter().map(|window| &window.when);
     for (edge, when) in group.edges.iter_mut().zip(spans.chain(policy.freezes.iter().map(|freeze| &freeze.when))) {
         if !edge.known || edge.next.is_some_and(|next| next <= now_ms) {
@@ -36,7 +38,8 @@ pub fn open_freezes<'a>(group: &'a Group, policy: &'a policy::Group) -> impl Ite
 }
 
 /// The bounds as of the newest edges. Open windows meet the group's bounds; should they disagree, the highest floor
-/// within the group's maximum wins.
+/// within the group's maximum wins. An override stands in place of what the windows say, for whoever set it knew of them;
+/// but a group never leaves its policy's bounds.
 #[must_use]
 pub fn of(group: &Group, policy: &policy::Group) -> Bounds {
     let mut bounds = Bounds { min: policy.min, max: policy.max, floor_by: None };
@@ -49,6 +52,17 @@ pub fn of(group: &Group, policy: &policy::Group) -> Bounds {
     }
     bounds.min = bounds.min.min(policy.max);
     bounds.max = bounds.max.max(bounds.min);
+    let Some(hand) = &group.by_hand.bounds else { return bounds };
+    let within = |bound: u32| bound.max(policy.min).min(policy.max);
+    if let Some(floor) = hand.floor.map(within) {
+        bounds = Bounds { min: floor, max: bounds.max.max(floor), floor_by: None };
+    }
+    if let Some(ceiling) = hand.ceiling.map(within) {
+        bounds.max = ceiling;
+        if bounds.min > ceiling {
+            (bounds.min, bounds.floor_by) = (ceiling, None);
+        }
+    }
     bounds
 }
 

@@ -1,6 +1,7 @@
-//! Orders of operators and customers: pause, resume, remove, kill switch, quota. Every one has an actor.
+//! Orders of operators and customers: pause, resume, override, remove, kill switch, quota. Every one has an actor.
 
 use crate::{
+    by_hand::{OVERRIDE_MAX_MS, Override},
     command::{Command, Hold, Retired},
     event::{Control, Order},
     group::Pause,
@@ -19,6 +20,22 @@ pub(crate) fn obey(step: &mut Step<'_>, tenant: &str, control: &Control) {
             set_pause(step, tenant, group, Some(pause), &format!("pause by {}", control.actor));
         }
         Order::Resume { group } => set_pause(step, tenant, group, None, &format!("resume by {}", control.actor)),
+        Order::Override { group, floor, ceiling, until } => {
+            // The door refuses what is too long; here it is bounded, whatever the door's clock said.
+            let until = (*until).min(step.t().saturating_add(OVERRIDE_MAX_MS));
+            let (actor, reason) = (control.actor.clone(), control.reason.clone());
+            let bounds = Override { floor: *floor, ceiling: *ceiling, until, actor, reason };
+            if bounds.floor.zip(bounds.ceiling).is_some_and(|(floor, ceiling)| floor > ceiling) {
+                intake::drop_fact(step, tenant, "override whose floor is above its ceiling");
+            } else if until <= step.t() {
+                intake::drop_fact(step, tenant, "override whose end is past");
+            } else {
+                set_bounds(step, tenant, group, Some(bounds), &format!("override by {}", control.actor));
+            }
+        }
+        Order::LiftOverride { group } => {
+            set_bounds(step, tenant, group, None, &format!("override lifted by {}", control.actor));
+        }
         Order::Remove { group, keep_servers } => remove(step, tenant, group, *keep_servers),
         Order::KillSwitch { region, adding, removing, until } => {
             let owner = step.tenant(tenant);
@@ -48,6 +65,17 @@ fn set_pause(step: &mut Step<'_>, tenant: &str, group: &str, pause: Option<Pause
     step.catch_up(id);
     if let Some(known) = step.group(id) {
         known.pause = pause;
+    }
+    step.touch(id, cause);
+}
+
+fn set_bounds(step: &mut Step<'_>, tenant: &str, group: &str, bounds: Option<Override>, cause: &str) {
+    let Some(id) = step.tenant(tenant).groups.get(group).copied() else {
+        return intake::drop_fact(step, tenant, "order for a group that is not there");
+    };
+    step.catch_up(id);
+    if let Some(known) = step.group(id) {
+        known.by_hand.bounds = bounds;
     }
     step.touch(id, cause);
 }

@@ -7,6 +7,7 @@
 use crate::{
     aggregate,
     bounds::{self, Bounds},
+    by_hand::Override,
     command::Command,
     decision::{Decision, Guard, GuardName, RuleState, Truth, Verdict},
     due, emit,
@@ -16,6 +17,7 @@ use crate::{
     id::Position,
     planted::{self, Bug},
     standing::Standing,
+    time,
     wiring::Wiring,
     wish::{self, Mind, Moment, Thought},
 };
@@ -309,6 +311,10 @@ fn note_reasons(group: &mut Group, heard: &[Heard], how: &How, moved: bool) -> b
         reasons.add(guard.name as u64);
         guard.detail.bytes().for_each(|byte| reasons.add(byte.into()));
     }
+    // An override is told when it comes, when it changes and when it ends, also where nothing moves.
+    if let Some(hand) = &group.by_hand.bounds {
+        hand.words(&|at_ms| at_ms.to_string()).bytes().for_each(|byte| reasons.add(byte.into()));
+    }
     let news = moved || reasons.0 != group.reasons;
     group.unwritten = if news { 0 } else { group.unwritten.saturating_add(1) };
     group.reasons = reasons.0;
@@ -360,6 +366,7 @@ fn tell(
         to: ruled.to,
         min: bounds.min,
         max: bounds.max,
+        overridden: group.by_hand.bounds.clone(),
         ready: group.members.ready_count(),
         outcome: verdict(group, case, bounds, before, ruled, &seen, command),
         rules: case
@@ -400,8 +407,11 @@ fn verdict(
             None => format!("{}: {}", name(*index), seen.get(*index).map_or("", String::as_str)),
         },
         By::Bounds if group.generation == 1 && command.is_some() => format!("starts, {}..{}", bounds.min, bounds.max),
-        By::Bounds => match &bounds.floor_by {
-            Some((window, _)) if ruled.to > before => format!("{window} opens, floor {}", bounds.min),
+        By::Bounds => match (&group.by_hand.bounds, &bounds.floor_by) {
+            (Some(hand), _) if moved_by_hand(hand, before, ruled.to) => {
+                format!("overridden, {}", hand.words(&time::rfc3339))
+            }
+            (_, Some((window, _))) if ruled.to > before => format!("{window} opens, floor {}", bounds.min),
             _ => format!("capacity {}..{}", bounds.min, bounds.max),
         },
     };
@@ -421,6 +431,11 @@ fn verdict(
         }
         How::Refused(index, why) => Verdict::Refused { by: name(*index), because: why.clone() },
     }
+}
+
+/// Whether it is an override that moves a group this way.
+fn moved_by_hand(hand: &Override, from: u32, to: u32) -> bool {
+    if to > from { hand.floor.is_some() } else { hand.ceiling.is_some() }
 }
 
 /// Schedules found too late, a decision each.

@@ -4,6 +4,7 @@
 //! when the group's set of reasons changed; the rest is counted.
 
 use crate::{
+    by_hand::Override,
     id::{GroupUid, Position},
     time,
 };
@@ -33,6 +34,9 @@ pub struct Decision {
     pub min: u32,
     /// The ceiling that held.
     pub max: u32,
+    /// An override that held; the bounds above are with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Override>,
     /// Servers ready at that moment.
     pub ready: u32,
     /// What came out.

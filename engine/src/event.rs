@@ -206,6 +206,25 @@ pub enum Order {
         /// The group.
         group: String,
     },
+    /// A group's bounds are set by hand for a time, in place of what its windows say.
+    Override {
+        /// The group.
+        group: String,
+        /// Fewest servers; as the windows have it where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        floor: Option<u32>,
+        /// Most servers; as the windows have it where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ceiling: Option<u32>,
+        /// Until then.
+        #[serde(with = "time::wire")]
+        until: i64,
+    },
+    /// An override ends before its time.
+    LiftOverride {
+        /// The group.
+        group: String,
+    },
     /// A group goes; its servers are deleted, or left alone and forgotten (rule 21).
     Remove {
         /// The group.

@@ -84,6 +84,9 @@ pub fn words(why: &Why, clock: &dyn Fn(i64) -> String) -> String {
     if let Some(change) = outlook(&decision.outcome, clock) {
         let _ = writeln!(text, "\n{change}");
     }
+    if let Some(hand) = &decision.overridden {
+        let _ = writeln!(text, "\nThe bounds are overridden: {}.", hand.words(clock));
+    }
     if let Some(last) = &why.last_change {
         let _ =
             writeln!(text, "\nThe last change was at {}: {} → {} by {}.", clock(last.at), last.from, last.to, last.by);

@@ -3,7 +3,7 @@
 //! All of it is data: serialised into snapshots as it stands, in an order that does not depend on the run. State of a
 //! rule belongs to (group, rule name) (rule 20).
 
-use crate::{command::Hold, id::GroupUid, member::Members, view::LastChange, window::Window};
+use crate::{by_hand::ByHand, command::Hold, id::GroupUid, member::Members, view::LastChange, window::Window};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use weir_grammar::policy::{AlarmState, Direction};
@@ -45,6 +45,9 @@ pub struct Group {
     pub edges: Vec<Edge>,
     /// A pause.
     pub pause: Option<Pause>,
+    /// What else was set by hand. It rides at the end of a snapshot, apart from the rest.
+    #[serde(skip)]
+    pub by_hand: ByHand,
     /// The cloud cannot fill the group, in its own words.
     pub degraded: Option<String>,
     /// Since when servers have been on their way without a break; a removal waits for them at most `ready within`.
@@ -178,6 +181,7 @@ impl Group {
             heard: Vec::new(),
             edges: Vec::new(),
             pause: None,
+            by_hand: ByHand::default(),
             degraded: None,
             unsettled_since: None,
             reasons: 0,

@@ -10,6 +10,7 @@
 pub mod aggregate;
 pub mod backtest;
 pub mod bounds;
+pub mod by_hand;
 pub mod call;
 pub mod command;
 pub mod condition;

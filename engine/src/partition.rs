@@ -5,6 +5,7 @@
 //! alone and not on how often the clock was written down.
 
 use crate::{
+    by_hand::ByHand,
     command::Command,
     decide::{self, Case, Judged, SEMANTICS},
     decision::Decision,
@@ -31,8 +32,10 @@ pub const GROUPS_PER_RECORD_MAX: usize = 4_096;
 /// A record that moves `t` by more than this, milliseconds, shows an outage of ours (rule 19).
 pub const GAP_MS: i64 = 120_000;
 
-/// The version of the snapshot's bytes.
-const FORMAT: u8 = 2;
+/// The version of the snapshot's bytes: the state, then what is set by hand in each group that has any of it.
+const FORMAT: u8 = 3;
+/// The version before there was anything by hand, which is still read: the state, and nothing behind it.
+const FORMAT_BEFORE_HANDS: u8 = 2;
 
 /// One partition.
 #[derive(Clone, Debug)]
@@ -205,6 +208,12 @@ impl Partition {
         let mut bytes = vec![FORMAT];
         // Plain data of known sizes into memory: there is nothing here that could fail.
         bytes.extend(postcard::to_stdvec(&self.state).unwrap_or_default());
+        let groups = self.state.groups.iter().enumerate().filter_map(|(id, group)| Some((id, group.as_ref()?)));
+        let hands: Vec<(GroupId, &ByHand)> = groups
+            .filter(|(_, group)| group.by_hand != ByHand::default())
+            .map(|(id, group)| (id as GroupId, &group.by_hand))
+            .collect();
+        bytes.extend(postcard::to_stdvec(&hands).unwrap_or_default());
         bytes
     }
 
@@ -213,11 +222,19 @@ impl Partition {
     /// # Errors
     /// Where they are not a snapshot of this build's format.
     pub fn restore(bytes: &[u8]) -> Result<Self, Damaged> {
-        let state = match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes::<State>(rest).map_err(|error| Damaged(error.to_string()))?,
-            Some((format, _)) => return Err(Damaged(format!("its format is {format}, this build reads {FORMAT}"))),
-            None => return Err(Damaged("it is empty".into())),
-        };
+        let damaged = |error: postcard::Error| Damaged(error.to_string());
+        let (format, rest) = bytes.split_first().ok_or_else(|| Damaged("it is empty".into()))?;
+        if ![FORMAT, FORMAT_BEFORE_HANDS].contains(format) {
+            return Err(Damaged(format!("its format is {format}, this build reads {FORMAT}")));
+        }
+        let (mut state, rest): (State, _) = postcard::take_from_bytes(rest).map_err(damaged)?;
+        let hands: Vec<(GroupId, ByHand)> =
+            if *format == FORMAT { postcard::from_bytes(rest).map_err(damaged)? } else { Vec::new() };
+        for (id, by_hand) in hands {
+            if let Some(group) = state.groups.get_mut(id as usize).and_then(Option::as_mut) {
+                group.by_hand = by_hand;
+            }
+        }
         Self::wired(state)
     }
 

@@ -35,6 +35,7 @@ fn group_row(partition: &Partition, tenant: &Tenant, id: GroupId, group: &Group)
         building: group.building(),
         min: bounds.min,
         max: bounds.max,
+        overridden: group.by_hand.bounds.clone(),
         generation: group.generation,
         state: state(group, partition.t()),
         last_change: group.last_change.clone(),
@@ -52,6 +53,14 @@ fn group_row(partition: &Partition, tenant: &Tenant, id: GroupId, group: &Group)
 }
 
 fn state(group: &Group, t_ms: i64) -> String {
+    let standing = standing(group, t_ms);
+    match &group.by_hand.bounds {
+        Some(hand) => format!("{standing}, {}", hand.words(&time::rfc3339)),
+        None => standing,
+    }
+}
+
+fn standing(group: &Group, t_ms: i64) -> String {
     if let Some(pause) = group.paused(t_ms) {
         let until = pause.until_ms.map_or_else(String::new, |until| format!(" until {}", time::rfc3339(until)));
         let reason = if pause.reason.is_empty() { String::new() } else { format!(": {:?}", pause.reason) };

@@ -2,6 +2,7 @@
 //! back by it.
 
 use crate::{
+    by_hand::Override,
     event::{Capability, Cursor},
     id::GroupUid,
     time,
@@ -58,9 +59,13 @@ pub struct GroupRow {
     pub min: u32,
     /// The ceiling that holds.
     pub max: u32,
+    /// An override of the bounds; those above are with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Override>,
     /// The newest command's generation.
     pub generation: u64,
-    /// `ok`, `2 building`, `degraded: …`, `paused by ops until …: "…"`.
+    /// `ok`, `2 building`, `degraded: …`, `paused by ops until …: "…"`; an override stands behind it,
+    /// `ok, floor 6 by ops until …: "…"`.
     pub state: String,
     /// The newest change of the target.
     pub last_change: Option<LastChange>,

@@ -64,6 +64,7 @@ pub fn decision(group: &str, position: Position, at: i64) -> Decision {
         to: 2,
         min: 0,
         max: 100,
+        overridden: None,
         ready: 1,
         outcome: Verdict::Still,
         rules: Vec::new(),

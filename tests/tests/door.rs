@@ -471,6 +471,60 @@ async fn orders_hold_and_are_answered_with_what_they_did() {
 }
 
 #[tokio::test]
+async fn an_override_has_an_end_a_reason_and_the_policys_capacity_above_it() {
+    let house = House::open().await.unwrap();
+    deployed(&house).await;
+    let path = "/v1/groups/web/override";
+    let hour = rfc3339(now_ms() + 3_600_000);
+    let set = post(&house, path, json!({"floor": 3, "until": hour, "reason": "the launch"}).to_string()).await;
+    let group = &set.body["group"];
+    assert!(set.is(200), "{}", set.body);
+    assert_eq!((&group["target"], &group["min"], &group["max"]), (&json!(3), &json!(3), &json!(10)));
+    assert_eq!(group["overridden"]["actor"], "admin@acme", "{group}");
+    assert!(group["state"].as_str().unwrap().contains(", floor 3 by admin@acme until "), "{group}");
+    let decisions = get(&house, "/v1/groups/web/decisions?limit=1").await.body;
+    let decision = &decisions["decisions"][0];
+    assert_eq!(decision["overridden"]["reason"], "the launch", "{decisions}");
+
+    let far = rfc3339(now_ms() + 31 * 86_400_000);
+    let wrong = [
+        (json!({"floor": 3, "reason": "x"}), 400, "missing field `until`"),
+        (json!({"floor": 3, "until": hour}), 400, "missing field `reason`"),
+        (json!({"flor": 3, "until": hour, "reason": "x"}), 400, "unknown field `flor`"),
+        (json!({"floor": 3, "until": hour, "reason": " "}), 422, "`reason` is empty"),
+        (json!({"until": hour, "reason": "x"}), 422, "name `floor`, `ceiling` or `size`"),
+        (json!({"floor": 4, "ceiling": 3, "until": hour, "reason": "x"}), 422, "above the ceiling"),
+        (json!({"floor": 4, "size": 3, "until": hour, "reason": "x"}), 422, "name it alone"),
+        (json!({"size": 11, "until": hour, "reason": "x"}), 422, "outside of the policy's capacity 1..10"),
+        (json!({"floor": 0, "until": hour, "reason": "x"}), 422, "outside of the policy's capacity 1..10"),
+        (json!({"size": 3, "until": far, "reason": "x"}), 422, "30 days at most"),
+        (json!({"size": 3, "until": "2001-01-01T00:00:00Z", "reason": "x"}), 422, "past"),
+    ];
+    for (body, status, said) in wrong {
+        let answer = post(&house, path, body.to_string()).await;
+        assert!(answer.is(status) && answer.detail().contains(said), "{body}: {}", answer.body);
+    }
+    let viewer = request(&house, Method::POST, path, tokens::VIEWER).body("{}");
+    assert!(send(viewer).await.is(403));
+
+    let keyed = async |body: String| {
+        let order = request(&house, Method::POST, path, tokens::ADMIN).header("idempotency-key", "k1").body(body);
+        send(order).await
+    };
+    let body = json!({"size": 5, "until": hour, "reason": "x"}).to_string();
+    let (first, again) = (keyed(body.clone()).await, keyed(body).await);
+    assert!(first.is(200) && first.body["position"] == again.body["position"], "{} {}", first.body, again.body);
+    assert!(keyed(json!({"size": 6, "until": hour, "reason": "x"}).to_string()).await.is(422));
+
+    let lift = async || send(request(&house, Method::DELETE, path, tokens::ADMIN)).await;
+    let lifted = lift().await;
+    assert!(lifted.is(200), "{}", lifted.body);
+    assert!(lifted.body["group"].get("overridden").is_none() && lifted.body["group"]["min"] == 1, "{}", lifted.body);
+    let none = lift().await;
+    assert!(none.is(409) && none.detail().contains("no override to lift"), "{}", none.body);
+}
+
+#[tokio::test]
 async fn a_read_waits_for_its_position_and_a_page_follows_the_other() {
     let house = House::open().await.unwrap();
     deployed(&house).await;

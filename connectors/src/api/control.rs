@@ -22,7 +22,7 @@ const SOURCE: &str = "/api";
 /// The longest reason, bytes.
 const REASON_MAX: usize = 500;
 
-type Answered = Result<(StatusCode, Json<Value>), Problem>;
+pub(super) type Answered = Result<(StatusCode, Json<Value>), Problem>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,9 +35,9 @@ struct Pause {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Why {
+pub(super) struct Why {
     #[serde(default)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 #[derive(Deserialize)]
@@ -160,7 +160,7 @@ pub(super) async fn kill_switch(
     obey(&door, &caller.tenant, key, control(caller.actor(), reason, order)?, "").await
 }
 
-fn control(actor: String, reason: String, order: Order) -> Result<Control, Problem> {
+pub(super) fn control(actor: String, reason: String, order: Order) -> Result<Control, Problem> {
     if reason.len() > REASON_MAX {
         let detail = format!("`reason` has {} bytes; at most {REASON_MAX}", reason.len());
         return Err(Problem::new(Reason::Unprocessable, detail));
@@ -169,7 +169,13 @@ fn control(actor: String, reason: String, order: Order) -> Result<Control, Probl
 }
 
 /// Writes an order and answers with its group's row once it is obeyed; null where the group is gone.
-async fn obey(door: &Arc<Door>, tenant: &str, key: Option<String>, control: Control, group: &str) -> Answered {
+pub(super) async fn obey(
+    door: &Arc<Door>,
+    tenant: &str,
+    key: Option<String>,
+    control: Control,
+    group: &str,
+) -> Answered {
     let deed = serde_json::to_string(&control).unwrap_or_default();
     let (position, again) = enter(door, tenant, key, &deed, Fact::Control(control)).await?;
     if !again {

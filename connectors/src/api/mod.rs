@@ -28,6 +28,7 @@ mod groups;
 mod health;
 mod keys;
 mod metrics;
+mod overrides;
 mod pace;
 mod policies;
 mod problem;
@@ -69,6 +70,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/v1/groups/{group}/rules/{rule}/force", post(control::force))
         .route("/v1/groups/{group}/pause", post(control::pause))
         .route("/v1/groups/{group}/resume", post(control::resume))
+        .route("/v1/groups/{group}/override", post(overrides::set).delete(overrides::lift))
         .route("/v1/kill-switch", post(control::kill_switch))
         .route("/v1/tenant", get(groups::tenant))
         .route("/v1/refused", get(refused::list))

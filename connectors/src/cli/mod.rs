@@ -24,6 +24,7 @@ mod load;
 mod log;
 mod orders;
 mod output;
+mod overrides;
 mod record;
 mod rehearsal;
 mod replay;
@@ -105,6 +106,7 @@ enum Command {
     Force(orders::Force),
     Pause(orders::Pause),
     Resume(orders::Resume),
+    Override(overrides::Override),
     Remove(orders::Remove),
     KillSwitch(orders::KillSwitch),
     Log(log::Args),
@@ -150,6 +152,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Force(args) => wait(false, orders::force(&args, &global, output)),
         Command::Pause(args) => wait(false, orders::pause(&args, &global, output)),
         Command::Resume(args) => wait(false, orders::resume(&args, &global, output)),
+        Command::Override(args) => wait(false, overrides::run(&args, &global, output)),
         Command::Remove(args) => wait(false, orders::remove(&args, &global, output)),
         Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),

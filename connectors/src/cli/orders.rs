@@ -245,7 +245,7 @@ pub async fn kill_switch(args: &KillSwitch, global: &Global, output: &mut Output
 }
 
 /// When an order ends.
-async fn end(client: &Client, length: Option<Length>, until: Option<&str>) -> Result<Option<i64>, Failure> {
+pub(super) async fn end(client: &Client, length: Option<Length>, until: Option<&str>) -> Result<Option<i64>, Failure> {
     match (length, until) {
         (Some(length), _) => Ok(Some(server_now(client).await?.saturating_add(length.ms()))),
         (None, Some(text)) => Ok(Some(clock::moment(text, server_now(client).await?)?.from_ms)),
@@ -254,7 +254,7 @@ async fn end(client: &Client, length: Option<Length>, until: Option<&str>) -> Re
 }
 
 /// Prints how the group stands once an order is obeyed.
-fn obeyed(answer: &Value, group: &str, output: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn obeyed(answer: &Value, group: &str, output: &mut Output) -> Result<Exit, Failure> {
     if output.json {
         output.object(answer)?;
     } else if let Some(note) = answer.get("note").and_then(Value::as_str) {

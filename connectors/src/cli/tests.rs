@@ -184,6 +184,7 @@ fn the_table_of_groups_fits_a_page_and_shortens_only_what_is_long() {
         building: sizes[0] - sizes[1],
         min: sizes[2],
         max: sizes[3],
+        overridden: None,
         generation: 7,
         state: state.into(),
         last_change: last.map(|(time, by, from, to)| LastChange { at: at(time), by: by.into(), from, to }),

@@ -57,6 +57,12 @@ fn order(order: &Order, clock: Clock<'_>) -> String {
     match order {
         Order::Pause { group, until: end } => format!("pause {group}{}", until(end)),
         Order::Resume { group } => format!("resume {group}"),
+        Order::Override { group, floor, ceiling, until: end } => {
+            let bound = |word: &str, bound: &Option<u32>| bound.map(|bound| format!("{word} {bound}"));
+            let bounds: Vec<String> = bound("floor", floor).into_iter().chain(bound("ceiling", ceiling)).collect();
+            format!("override {group}: {} until {}", bounds.join(", "), clock(*end))
+        }
+        Order::LiftOverride { group } => format!("lift the override of {group}"),
         Order::Remove { group, keep_servers: true } => format!("remove {group}, keeping its servers"),
         Order::Remove { group, keep_servers: false } => format!("remove {group} and its servers"),
         Order::KillSwitch { region, adding, removing, until: end } => {

@@ -124,6 +124,7 @@ fn decision(offset: u64) -> Decision {
         to: 0,
         min: 0,
         max: 0,
+        overridden: None,
         ready: 0,
         outcome: Verdict::Still,
         rules: Vec::new(),

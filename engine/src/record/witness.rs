@@ -143,6 +143,10 @@ impl<'a> Witness<'a> {
             inputs.push((begin_ms, "pause".into()));
             inputs.extend(pause.until_ms.map(|until| (until, "resume".to_owned())));
         }
+        if let Some(hand) = group.by_hand.bounds.as_ref().filter(|hand| begin_ms < hand.until) {
+            let (bounds, until) = (hand.bounds(), cool(hand.until));
+            notes.push(format!("the bounds were overridden until {until} ({bounds}); a test has its policy's"));
+        }
         inputs.extend(self.alarms.begin(self.policy, group).into_iter().map(|line| (begin_ms, line)));
         let Asked { group: name, from_ms, until_ms, .. } = *self.asked;
         self.scene = Some(Scene {
@@ -264,7 +268,17 @@ impl<'a> Witness<'a> {
                 }
                 Order::KillSwitch { .. } => notes.push(format!("a kill switch was set at {at}; a test has none")),
                 Order::Quota { .. } => notes.push(format!("the quota was set at {at}; a test has none")),
-                Order::Pause { .. } | Order::Resume { .. } | Order::Remove { .. } => {}
+                Order::Override { group, .. } if *group == self.asked.group => {
+                    notes.push(format!("the bounds were overridden at {at}; a test has its policy's"));
+                }
+                Order::LiftOverride { group } if *group == self.asked.group => {
+                    notes.push(format!("the override of the bounds was lifted at {at}"));
+                }
+                Order::Pause { .. }
+                | Order::Resume { .. }
+                | Order::Override { .. }
+                | Order::LiftOverride { .. }
+                | Order::Remove { .. } => {}
             },
             Fact::Policy(deploy) if deploy.name == group.file => {
                 notes.push(format!("the policy was deployed again at {at}; the test is of one version"));

@@ -50,6 +50,8 @@ pub struct Group {
     pub hold: Hold,
     /// A pause, until when.
     pub pause: Option<Option<i64>>,
+    /// An override: floor, ceiling, until when.
+    pub hand: Option<(Option<u32>, Option<u32>, i64)>,
     /// Its cloud cannot fill it.
     pub degraded: bool,
     /// Every change: when, which way, how many.
@@ -94,8 +96,8 @@ impl Tenant {
         }
     }
 
-    /// An order.
-    pub fn obey(&mut self, control: &Control) {
+    /// An order, at the log's time.
+    pub fn obey(&mut self, control: &Control, t_ms: i64) {
         match &control.order {
             Order::Pause { group, until } => {
                 if let Some(group) = self.groups.get_mut(group) {
@@ -105,6 +107,16 @@ impl Tenant {
             Order::Resume { group } => {
                 if let Some(group) = self.groups.get_mut(group) {
                     group.pause = None;
+                }
+            }
+            Order::Override { group, floor, ceiling, until } => {
+                if let Some(group) = self.groups.get_mut(group).filter(|_| *until > t_ms) {
+                    group.hand = Some((*floor, *ceiling, *until));
+                }
+            }
+            Order::LiftOverride { group } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.hand = None;
                 }
             }
             Order::Remove { group, .. } => {
@@ -158,6 +170,7 @@ impl Group {
             judged_ms: 0,
             hold: Hold::default(),
             pause: None,
+            hand: None,
             degraded: false,
             changes: Vec::new(),
             cooldowns: Vec::new(),
@@ -176,14 +189,25 @@ impl Group {
         &self.policy.groups[self.index]
     }
 
-    /// Floor and ceiling at an instant (rule 16).
+    /// Floor and ceiling at an instant (rule 16), an override with them.
     #[must_use]
     pub fn bounds(&self, at_ms: i64) -> (u32, u32) {
         let plan = self.plan();
         let open = plan.windows.iter().filter(|window| levels::is_open(&self.stretches[&window.name], at_ms));
         let floor = open.clone().map(|window| window.min).fold(plan.min, u32::max).min(plan.max);
         let ceiling = open.map(|window| window.max).fold(plan.max, u32::min);
-        (floor, ceiling.max(floor))
+        let ceiling = ceiling.max(floor);
+        let Some((low, high, _)) = self.hand.filter(|(.., until_ms)| at_ms < *until_ms) else {
+            return (floor, ceiling);
+        };
+        // Whoever overrides knows of the windows; the policy's own bounds stand above both.
+        let within = |bound: u32| bound.max(plan.min).min(plan.max);
+        match (low.map(within), high.map(within)) {
+            (Some(low), Some(high)) => (low, high),
+            (Some(low), None) => (low, ceiling.max(low)),
+            (None, Some(high)) => (floor.min(high), high),
+            (None, None) => (floor, ceiling),
+        }
     }
 
     /// Whether a pause holds at an instant.

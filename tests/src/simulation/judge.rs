@@ -187,7 +187,7 @@ impl Judge {
                 });
                 tenant.deploy(program, t_ms, self.end_ms);
             }
-            Fact::Control(control) => tenant.obey(control),
+            Fact::Control(control) => tenant.obey(control, t_ms),
             Fact::Force(Force { group, rule, .. }) => {
                 let known = tenant.groups.get(group);
                 let there = known.is_some_and(|group| group.plan().rules.iter().any(|known| known.name == *rule));

@@ -73,6 +73,13 @@ pub fn fact(site: &Site, story: &Story, of: usize, input: &Input) -> Vec<Fact> {
             control(Order::Pause { group: group(*at), until: length_ms.map(|length_ms| site.now_ms + length_ms) })
         }
         Input::Resume(at) => control(Order::Resume { group: group(*at) }),
+        Input::Override { group: at, floor, ceiling, length_ms } => control(Order::Override {
+            group: group(*at),
+            floor: *floor,
+            ceiling: *ceiling,
+            until: site.now_ms + length_ms,
+        }),
+        Input::Lift(at) => control(Order::LiftOverride { group: group(*at) }),
         Input::Kill(adding, removing, length_ms) => control(Order::KillSwitch {
             region: String::new(),
             adding: *adding,

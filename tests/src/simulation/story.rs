@@ -86,6 +86,19 @@ pub enum Input {
     Pause(usize, Option<i64>),
     /// A group is resumed.
     Resume(usize),
+    /// A group's bounds are set by hand, for so long.
+    Override {
+        /// The group.
+        group: usize,
+        /// Fewest servers.
+        floor: Option<u32>,
+        /// Most servers.
+        ceiling: Option<u32>,
+        /// How long, milliseconds.
+        length_ms: i64,
+    },
+    /// An override is lifted.
+    Lift(usize),
     /// A kill switch: adding, removing, for so long.
     Kill(bool, bool, i64),
     /// Most servers of the tenant.
@@ -199,6 +212,7 @@ impl Story {
         let mut story = Self { seed, start_ms, files, groups, room, items: Vec::new() };
         story.facts(&mut dice);
         story.faults(&mut dice);
+        story.by_hand(&mut Dice::new(seed, 7));
         story.items.sort_by_key(|item| item.after_ms);
         story
     }
@@ -212,6 +226,32 @@ impl Story {
             }
             for _ in 0..dice.between(30, 70) {
                 let input = self.fact(dice, tenant);
+                let delivery = Delivery {
+                    slow_ms: if dice.percent(20) { dice.between(0, 20_000) } else { 0 },
+                    again_ms: dice.percent(15).then(|| dice.between(1_000, 400_000)),
+                };
+                self.tell(tenant, dice.between(2 * MINUTE, SAFETY_MS), input, delivery);
+            }
+        }
+    }
+
+    /// What operators set by hand. From dice of its own, so that the rest of a story is what it was without it.
+    fn by_hand(&mut self, dice: &mut Dice) {
+        for tenant in 0..self.files.len() {
+            for _ in 0..dice.between(0, 5) {
+                let group = usize::try_from(dice.below(self.groups[tenant].len() as u64)).unwrap_or(0);
+                let mut bound = |percent| dice.percent(percent).then(|| u32::try_from(dice.below(14)).unwrap_or(0));
+                let (low, high) = (bound(70), bound(60));
+                let input = match (low, high) {
+                    (None, None) => Input::Lift(group),
+                    (Some(low), Some(high)) => {
+                        let (floor, ceiling) = (Some(low.min(high)), Some(high.max(low)));
+                        Input::Override { group, floor, ceiling, length_ms: dice.between(1_000, 60 * MINUTE) }
+                    }
+                    (floor, ceiling) => {
+                        Input::Override { group, floor, ceiling, length_ms: dice.between(1_000, 60 * MINUTE) }
+                    }
+                };
                 let delivery = Delivery {
                     slow_ms: if dice.percent(20) { dice.between(0, 20_000) } else { 0 },
                     again_ms: dice.percent(15).then(|| dice.between(1_000, 400_000)),

@@ -319,6 +319,7 @@ impl<'a> World<'a> {
         }
         for (tenant, groups) in self.story.groups.iter().enumerate() {
             let mut orders: Vec<Order> = groups.iter().map(|group| Order::Resume { group: group.clone() }).collect();
+            orders.extend(groups.iter().map(|group| Order::LiftOverride { group: group.clone() }));
             orders.push(Order::KillSwitch { region: String::new(), adding: false, removing: false, until: None });
             orders.push(Order::Quota { servers: None });
             for (at, order) in orders.into_iter().enumerate() {

@@ -32,7 +32,7 @@ group app {
 }
 "#;
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("app.weir"), POLICY).unwrap();
     fs::write(folder.path().join("setup.sh"), "#!/bin/sh\necho hello\n").unwrap();
@@ -45,7 +45,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn done(ended: Ended) -> String {
+pub fn done(ended: Ended) -> String {
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
     ended.out
 }
