@@ -104,7 +104,7 @@ impl Audience {
     /// The group of the server, else the group that is named, and all that listen to what is about nobody.
     fn of(step: &Step<'_>, tenant: &str, about: &AboutRef<'_>) -> Self {
         let Some(owner) = step.partition.tenant(tenant) else { return Self { server: None, groups: Vec::new() } };
-        let server = owner.find(about.server());
+        let server = owner.servers.find(about.server());
         let named = server.map(|(id, _)| id).or_else(|| owner.groups.get(about.group?).copied());
         let mut groups = owner.listeners.clone();
         if let Some(id) = named.filter(|id| !groups.contains(id)) {
@@ -326,11 +326,13 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         for window in &mut known.windows {
             window.forget(slot.key());
         }
-        step.tenant(tenant).forget_server(id, slot, &names);
+        step.tenant(tenant).servers.forget(&names, id, slot);
+    }
+    if let Some((slot, names)) = moved.unnamed {
+        step.tenant(tenant).servers.forget(&names, id, slot);
     }
     if let Some((slot, names)) = moved.named {
-        let owner = step.tenant(tenant);
-        names.into_iter().for_each(|name| owner.servers.insert(name, (id, slot)));
+        step.tenant(tenant).servers.know(&names, id, slot);
     }
     let (cause, counted) = match &outcome.happening {
         Happening::Building { slot, .. } => (format!("server {slot} building"), None),

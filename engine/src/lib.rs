@@ -19,6 +19,7 @@ pub mod decide;
 pub mod decision;
 pub mod depart;
 pub mod deploy;
+pub mod directory;
 pub mod due;
 pub mod emit;
 pub mod event;

@@ -49,6 +49,8 @@ pub struct Moved {
     pub gone: Option<(Slot, Vec<String>)>,
     /// Names by which a member is known from now on.
     pub named: Option<(Slot, Vec<String>)>,
+    /// Names by which it was known, and is no more.
+    pub unnamed: Option<(Slot, Vec<String>)>,
 }
 
 impl Members {
@@ -59,6 +61,9 @@ impl Members {
         }
         self.applied = outcome.seq;
         let mut moved = Moved::default();
+        if let Happening::Building { slot, .. } | Happening::Ready { slot, .. } = &outcome.happening {
+            moved.unnamed = self.servers.get(slot).map(|member| (*slot, member.names.clone()));
+        }
         match &outcome.happening {
             Happening::Building { slot, server } => {
                 let names = vec![server.clone()];

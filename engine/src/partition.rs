@@ -9,6 +9,7 @@ use crate::{
     command::Command,
     decide::{self, Case, Judged, SEMANTICS},
     decision::Decision,
+    directory::Directory,
     event::{Event, Record, Right},
     group::Group,
     id::{GroupUid, Position},
@@ -271,7 +272,7 @@ impl Partition {
             self.uids.insert(group.uid, *id);
             self.timers.extend(group.due.map(|due| (due, *id)));
             for (slot, member) in group.members.iter() {
-                member.names.iter().for_each(|known| tenant.servers.insert(known.clone(), (*id, slot)));
+                tenant.servers.know(&member.names, *id, slot);
             }
             if let Some(kept) = self.programs.get_mut(*id as usize) {
                 *kept = Some(program);
@@ -295,7 +296,7 @@ impl Partition {
         let own = |group: &Group| (Some(group.tenant) == place).then(|| Group { tenant: 0, ..group.clone() });
         let groups = self.state.groups.iter().map(|group| group.as_ref().and_then(own)).collect();
         let tenants = self.tenant(tenant).cloned().map(|kept| Tenant {
-            servers: Index::default(),
+            servers: Directory::default(),
             listeners: Vec::new(),
             ..kept
         });
@@ -566,7 +567,7 @@ impl<'a> Step<'a> {
         owner.groups.remove(&group.name);
         owner.listeners.retain(|listener| *listener != id);
         owner.wanted = owner.wanted.saturating_sub(group.target);
-        group.members.iter().for_each(|(slot, member)| owner.forget_server(id, slot, &member.names));
+        group.members.iter().for_each(|(slot, member)| owner.servers.forget(&member.names, id, slot));
         self.touched.remove(&id);
         Some(group)
     }

@@ -407,7 +407,7 @@ impl Partition {
             let slot = Slot { serial, incarnation: 1 };
             known.members.stage(slot, &server_name(slot));
             if let Some(owner) = self.state.tenants.get_mut(place) {
-                owner.servers.insert(server_name(slot), (id, slot));
+                owner.servers.know(&[server_name(slot)], id, slot);
             }
         }
         if let Some(owner) = self.state.tenants.get_mut(place) {

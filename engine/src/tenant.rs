@@ -2,9 +2,8 @@
 
 use crate::{
     command::Spec,
+    directory::Directory,
     event::Capability,
-    id::Slot,
-    index::Index,
     planted::{self, Bug},
     standing::{KillSwitch, Standing},
     view::TenantRow,
@@ -42,7 +41,7 @@ pub struct Tenant {
     pub wanted: u32,
     /// Whom a server's name belongs to; made from the members, never stored.
     #[serde(skip)]
-    pub servers: Index<String, (GroupId, Slot)>,
+    pub servers: Directory,
     /// Groups that hear what is about nobody in particular: those whose files declare anything `shared`.
     #[serde(skip)]
     pub listeners: Vec<GroupId>,
@@ -174,21 +173,6 @@ impl Tenant {
     /// Counts a fact that had no effect.
     pub fn drop_fact(&mut self, reason: &str) {
         *self.dropped.entry(reason.to_owned()).or_default() += 1;
-    }
-
-    /// Finds a server by any of the names a sender gave.
-    #[must_use]
-    pub fn find(&self, names: &[&str]) -> Option<(GroupId, Slot)> {
-        names.iter().find_map(|name| self.servers.get(*name).copied())
-    }
-
-    /// A server is known by these names no more, unless another one took them since.
-    pub fn forget_server(&mut self, group: GroupId, slot: Slot, names: &[String]) {
-        for name in names {
-            if self.servers.get(name.as_str()) == Some(&(group, slot)) {
-                self.servers.remove(name.as_str());
-            }
-        }
     }
 
     /// Forgets forces that are too old to be sent again.

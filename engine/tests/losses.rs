@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use weir_engine::{
     decision::Verdict,
-    event::{Control, Deploy, Event, Fact, Force, Order, Record, Right, Tick, Version},
+    event::{About, Alarm, Control, Deploy, Event, Fact, Force, Order, Record, Right, Tick, Version},
+    grammar::policy::AlarmState,
+    id::Slot,
+    outcome::{Happening, Outcome},
     partition::{Effects, Partition},
 };
 
@@ -141,4 +144,48 @@ fn quota_that_is_left_goes_to_a_group_below_its_floor() {
     told.control("gone", Order::Remove { group: "other".to_owned(), keep_servers: false });
     told.tell("tick", Fact::Tick(Tick {}));
     assert_eq!(told.target("web"), 4);
+}
+
+/// Somebody deleted a server, and the cloud gave its address to one of another group before anybody had looked. An alarm on
+/// that address was the one server's, and the other's for a partition that had been restored meanwhile.
+#[test]
+fn whose_server_an_address_is_does_not_change_with_a_restart() {
+    let rule = "  capacity 1..9\n  rule sick {\n    when alarm sick is critical\n    add 1\n  }\n";
+    let other = "}\nalarm sick: from \"sick\"\ngroup alpha {\n  region \"LON\"\n  launch small\n";
+    let mut told = Told::new();
+    told.deploy(&format!("{rule}{other}{rule}"));
+    let ready = |told: &mut Told, group: &str, seq: u64, address: &str| {
+        let uid = told.partition.uid_of("acme", group).unwrap();
+        let happening = Happening::Ready {
+            slot: Slot { serial: 1, incarnation: 1 },
+            server: format!("id of {group}"),
+            name: group.to_owned(),
+            addresses: vec![address.to_owned()],
+        };
+        told.tell("ready", Fact::Outcome(Outcome { group: group.to_owned(), uid, seq, happening }));
+    };
+    // As decided by whom it went on for, which a partition restored just now must decide too.
+    let sick = |told: &mut Told, address: &str| {
+        let restored = Partition::restore(&told.partition.snapshot()).unwrap();
+        let mut again = Told { partition: restored, now_ms: told.now_ms, ..Told::new() };
+        let alarm = Alarm {
+            name: "sick".to_owned(),
+            state: AlarmState::Critical,
+            at: told.now_ms,
+            about: About { server: vec![address.to_owned()], group: None },
+            text: String::new(),
+            numbers: BTreeMap::new(),
+        };
+        let effects = told.tell("sick", Fact::Alarm(alarm.clone()));
+        assert_eq!(again.tell("sick", Fact::Alarm(alarm)), effects, "{address}");
+        effects.commands.iter().map(|command| command.group.clone()).collect::<Vec<_>>()
+    };
+    ready(&mut told, "web", 1, "10.0.0.1");
+    ready(&mut told, "alpha", 1, "10.0.0.1");
+    assert_eq!(sick(&mut told, "10.0.0.1"), ["alpha"]);
+    // An address that a server had is not its own any more.
+    ready(&mut told, "web", 2, "10.0.0.2");
+    ready(&mut told, "web", 3, "10.0.0.3");
+    assert!(sick(&mut told, "10.0.0.2").is_empty());
+    assert_eq!(sick(&mut told, "10.0.0.3"), ["web"]);
 }

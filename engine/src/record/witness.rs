@@ -196,7 +196,7 @@ impl<'a> Witness<'a> {
 
     fn server(&self, state: &Partition, about: &About) -> Option<Slot> {
         let names: Vec<&str> = about.server.iter().map(String::as_str).collect();
-        let (id, slot) = state.tenant(self.tenant)?.find(&names)?;
+        let (id, slot) = state.tenant(self.tenant)?.servers.find(&names)?;
         (state.at(id)?.name == self.asked.group).then_some(slot)
     }
 
