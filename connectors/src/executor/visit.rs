@@ -3,7 +3,8 @@
 //! Look, settle, commit, call, answer, commit, tell the log, commit. [`worker`](super::worker) has one visit a group at a
 //! time, so every call is answered before the next look. Nothing is decided here.
 //!
-//! INVARIANT: no call is made that the committed ledger does not know.
+//! INVARIANT: no call is made that the committed ledger does not know, and none upon a look that is old: a process that
+//! stopped meanwhile may have lost its partition, and the cloud is another by then.
 
 use super::{
     CloudError, CloudErrorKind, ServerOrder,
@@ -40,6 +41,27 @@ pub(super) struct Visit<B: ?Sized> {
     pub(super) owner: Ownership,
     pub(super) lanes: Arc<Lanes>,
     pub(super) clock: Arc<dyn Clock>,
+    /// A look is acted on for so long, milliseconds.
+    pub(super) look_good_ms: i64,
+}
+
+/// Whether a look may still be acted on, asked before each call.
+#[derive(Clone)]
+struct Fresh {
+    clock: Arc<dyn Clock>,
+    until_ms: i64,
+}
+
+impl Fresh {
+    /// # Errors
+    /// Where the look is too old. Nothing was done then, and the next look finds all of it to do.
+    fn check(&self) -> Result<(), CloudError> {
+        if self.clock.now_ms() <= self.until_ms {
+            return Ok(());
+        }
+        let text = "the look at the cloud is too old to act on; nothing is done before the next one".to_owned();
+        Err(CloudError { kind: CloudErrorKind::Later { after_ms: 0 }, text })
+    }
 }
 
 impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
@@ -55,8 +77,12 @@ impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
             Ok(lane) => look(lane, &held.ledger, &*self.clock).await,
             Err(missing) => Err(missing.clone()),
         };
+        let mut until_ms = i64::MIN;
         let calls = match look {
-            Ok((look, at_ms)) => settle(&mut held.ledger, &look, at_ms),
+            Ok((look, at_ms)) => {
+                until_ms = at_ms.saturating_add(self.look_good_ms);
+                settle(&mut held.ledger, &look, at_ms)
+            }
             Err(error) => {
                 blind(&mut held.ledger, &error, self.clock.now_ms());
                 Vec::new()
@@ -64,7 +90,8 @@ impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
         };
         self.commit(&mut held).await?;
         if let (Ok(lane), false) = (lane, calls.is_empty()) {
-            let answers = self.perform(lane, &held.ledger, calls).await?;
+            let fresh = Fresh { clock: Arc::clone(&self.clock), until_ms };
+            let answers = self.perform(lane, &held.ledger, calls, fresh).await?;
             let now_ms = self.clock.now_ms();
             for (call, said) in answers {
                 answer(&mut held.ledger, &call, &said, now_ms);
@@ -103,7 +130,13 @@ impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
 
     /// Performs calls: those of one balancer one after the other, since it takes one change at a time, all else at once
     /// as far as the lane goes.
-    async fn perform(&self, lane: Arc<Lane>, ledger: &Ledger, calls: Vec<Call>) -> Result<Vec<(Call, Answer)>, Error> {
+    async fn perform(
+        &self,
+        lane: Arc<Lane>,
+        ledger: &Ledger,
+        calls: Vec<Call>,
+        fresh: Fresh,
+    ) -> Result<Vec<(Call, Answer)>, Error> {
         // Time has passed since the visit began: whether one may act is asked as late as it can be.
         let (backend, partition) = (Arc::clone(&self.backend), self.owner.partition);
         let (_, live) = spawn_blocking(move || backend.stepped(partition)).await??;
@@ -124,7 +157,7 @@ impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
             let (lane, command) = (Arc::clone(&lane), ledger.newest());
             let order = chain.iter().any(|call| matches!(call, Call::Create { .. }));
             let spec = order.then(|| command.spec.clone());
-            let (uid, clock) = (ledger.uid(), Arc::clone(&self.clock));
+            let (uid, fresh) = (ledger.uid(), fresh.clone());
             running.spawn(async move {
                 let (mut answers, mut later) = (Vec::with_capacity(chain.len()), None);
                 for call in chain {
@@ -132,9 +165,9 @@ impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
                         (Some(error), _, _) => Answer::Failed(CloudError::clone(error)),
                         (None, Call::Create { slot, name, zone }, Some(spec)) => {
                             let (name, zone, spec) = (name.clone(), zone.clone(), spec.clone());
-                            create(&lane, ServerOrder { uid, slot: *slot, name, spec, zone }, clock.now_ms()).await
+                            create(&lane, ServerOrder { uid, slot: *slot, name, spec, zone }, &fresh).await
                         }
-                        (None, call, _) => change(&lane, call).await,
+                        (None, call, _) => change(&lane, call, &fresh).await,
                     };
                     if let Answer::Failed(error @ CloudError { kind: CloudErrorKind::Later { .. }, .. }) = &said {
                         later = Some(error.clone());
@@ -198,32 +231,47 @@ async fn look(lane: &Arc<Lane>, ledger: &Ledger, clock: &dyn Clock) -> Result<(O
     Ok((Observation::new(listed, members), at_ms))
 }
 
-async fn create(lane: &Lane, order: ServerOrder, now_ms: i64) -> Answer {
-    if let Err(after_ms) = lane.launch(now_ms) {
-        let text = format!("the launch budget of region `{}` is spent for now", order.spec.region);
-        return Answer::Failed(CloudError { kind: CloudErrorKind::Later { after_ms }, text });
+async fn create(lane: &Lane, order: ServerOrder, fresh: &Fresh) -> Answer {
+    // Before the budget: an order that is not sent is not paid for.
+    let launched = fresh.check().and_then(|()| {
+        lane.launch(fresh.clock.now_ms()).map_err(|after_ms| {
+            let text = format!("the launch budget of region `{}` is spent for now", order.spec.region);
+            CloudError { kind: CloudErrorKind::Later { after_ms }, text }
+        })
+    });
+    if let Err(later) = launched {
+        return Answer::Failed(later);
     }
     tracing::info!(server = order.name, uid = %order.uid, slot = %order.slot, "orders a server");
-    match lane.call("the order for a server", lane.cloud.create(&order)).await {
+    let call = async {
+        // Once more when it is this call's turn, which may be long after.
+        fresh.check()?;
+        lane.cloud.create(&order).await
+    };
+    match lane.call("the order for a server", call).await {
         Ok(server) => Answer::Created { server },
         Err(error) => Answer::Failed(error),
     }
 }
 
-async fn change(lane: &Lane, call: &Call) -> Answer {
+async fn change(lane: &Lane, call: &Call, fresh: &Fresh) -> Answer {
     let cloud = &lane.cloud;
     tracing::info!(?call, "changes a cloud");
-    let done = match call {
-        Call::Delete { server, .. } => lane.call("the deletion", cloud.delete(server)).await,
-        Call::Join { balancer, address, .. } => lane.call("joining", cloud.join(balancer, address)).await,
-        Call::Drain { balancer, address, .. } => lane.call("draining", cloud.drain(balancer, address)).await,
-        Call::Leave { balancer, address, .. } => lane.call("leaving", cloud.leave(balancer, address)).await,
+    let (what, done) = match call {
+        Call::Delete { server, .. } => ("the deletion", cloud.delete(server)),
+        Call::Join { balancer, address, .. } => ("joining", cloud.join(balancer, address)),
+        Call::Drain { balancer, address, .. } => ("draining", cloud.drain(balancer, address)),
+        Call::Leave { balancer, address, .. } => ("leaving", cloud.leave(balancer, address)),
         Call::Create { slot, .. } => {
             let text = format!("the order for slot {slot} came without what to make a server from");
-            Err(CloudError { kind: CloudErrorKind::Refused, text })
+            return Answer::Failed(CloudError { kind: CloudErrorKind::Refused, text });
         }
     };
-    match done {
+    let call = async {
+        fresh.check()?;
+        done.await
+    };
+    match lane.call(what, call).await {
         Ok(()) => Answer::Done,
         Err(error) => Answer::Failed(error),
     }

@@ -44,13 +44,15 @@ pub struct ExecutorSettings {
     pub look_ms: i64,
     /// A call without an answer after this long may or may not have been done, milliseconds of the wall.
     pub call_timeout_ms: u64,
+    /// A look older than this is not acted on any more, milliseconds. Two calls' patience, which a look may take.
+    pub look_good_ms: i64,
     /// Calls to one cloud at once.
     pub calls_at_once: usize,
 }
 
 impl Default for ExecutorSettings {
     fn default() -> Self {
-        Self { sweep_ms: 300_000, look_ms: 2_000, call_timeout_ms: 30_000, calls_at_once: 8 }
+        Self { sweep_ms: 300_000, look_ms: 2_000, call_timeout_ms: 30_000, look_good_ms: 60_000, calls_at_once: 8 }
     }
 }
 
@@ -245,7 +247,8 @@ impl<B: Log + Machines + ?Sized + 'static> Executor<B> {
         }
         for (uid, held) in groups.take_due(now_ms, room) {
             let (backend, lanes) = (Arc::clone(&self.backend), Arc::clone(&self.lanes));
-            let visit = Visit { backend, owner, lanes, clock: Arc::clone(&self.clock) };
+            let (clock, look_good_ms) = (Arc::clone(&self.clock), self.settings.look_good_ms);
+            let visit = Visit { backend, owner, lanes, clock, look_good_ms };
             visits.spawn(async move { Ok((uid, visit.run(held).await?)) });
         }
         Ok(true)

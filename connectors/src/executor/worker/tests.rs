@@ -7,7 +7,7 @@ use crate::{
         Committed, History, Stepped, ViewKind,
         embedded::{Embedded, Settings},
     },
-    clock::ScaledClock,
+    clock::{HeldClock, ScaledClock},
     executor::{
         Answer, Cloud, CloudError, CloudErrorKind, LaunchBudget, Member, Seen, ServerOrder,
         simulated::{self, Call, Simulated, Trouble},
@@ -15,7 +15,10 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
@@ -276,6 +279,72 @@ async fn a_worker_whose_partition_was_taken_over_ends_and_orders_nothing() {
     let ended = rig.running.take().unwrap().await.unwrap();
     assert!(matches!(ended, Err(Error::Backend(backend::Error::Fenced { partition: 0 }))), "{ended:?}");
     assert_eq!(rig.cloud.made().unwrap(), 0);
+}
+
+/// A cloud whose listing takes its time, while the clock goes on.
+struct Late {
+    cloud: Simulated,
+    clock: HeldClock,
+    takes_ms: Arc<AtomicI64>,
+}
+
+impl Cloud for Late {
+    fn list<'a>(&'a self, uid: GroupUid) -> Answer<'a, Vec<Seen>> {
+        self.clock.pass(self.takes_ms.load(Ordering::Relaxed));
+        self.cloud.list(uid)
+    }
+    fn create<'a>(&'a self, order: &'a ServerOrder) -> Answer<'a, String> {
+        self.cloud.create(order)
+    }
+    fn delete<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
+        self.cloud.delete(id)
+    }
+    fn members<'a>(&'a self, balancer: &'a Balancer) -> Answer<'a, Vec<Member>> {
+        self.cloud.members(balancer)
+    }
+    fn join<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
+        self.cloud.join(balancer, address)
+    }
+    fn drain<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
+        self.cloud.drain(balancer, address)
+    }
+    fn leave<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
+        self.cloud.leave(balancer, address)
+    }
+}
+
+impl Clouds for Late {
+    fn cloud(&self, _: &str, _: &str) -> Option<Arc<dyn Cloud>> {
+        let (cloud, clock, takes_ms) = (self.cloud.clone(), self.clock.clone(), Arc::clone(&self.takes_ms));
+        Some(Arc::new(Self { cloud, clock, takes_ms }))
+    }
+}
+
+/// A process was stopped between its look and its calls, and ordered servers when it went on, for a partition that another
+/// had by then.
+#[tokio::test]
+async fn a_look_is_not_acted_on_once_it_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = HeldClock::at(1_700_000_000_000);
+    let backend =
+        Arc::new(Embedded::open(folder.path(), Settings { full_percent: 101, ..Settings::default() }).unwrap());
+    let cloud = Simulated::in_memory(simulated::Settings::default(), Arc::new(clock.clone()));
+    let settings = ExecutorSettings::default();
+    let takes_ms = Arc::new(AtomicI64::new(settings.look_good_ms + 1));
+    let late = Late { cloud: cloud.clone(), clock: clock.clone(), takes_ms: Arc::clone(&takes_ms) };
+    let (executor, _) = Executor::new(Arc::clone(&backend), Arc::new(late), Arc::new(clock.clone()), settings);
+    let (step, _) = backend.take_over(Machine::Step, 0).unwrap();
+    let commands = vec![command(1, 2)];
+    backend
+        .commit_step(&step, Stepped { committed: Committed::default(), live: true, commands, ..Stepped::default() })
+        .unwrap();
+    let mut shift = executor.begin(0).await.unwrap();
+    assert_eq!(executor.turn(&mut shift).await.unwrap(), 1);
+    assert_eq!(cloud.made().unwrap(), 0, "the look was a millisecond too old");
+    takes_ms.store(settings.look_good_ms, Ordering::Relaxed);
+    clock.pass(10_000);
+    assert_eq!(executor.turn(&mut shift).await.unwrap(), 1);
+    assert_eq!(cloud.made().unwrap(), 2, "nothing was done before, and all of it is now");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
