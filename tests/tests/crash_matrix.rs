@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeSet, env, time::Instant};
 use weir_tests::crash_matrix::{
+    bug::Bug,
     faults::{Effect, Moment, Plan},
     runs::{Clean, Run, pairs, table},
     story,
@@ -46,6 +47,21 @@ fn any_two_faults_in_a_short_story() {
     let clean = Clean::play(story::SHORT).unwrap();
     let singles = judge("one fault, short story", &clean, &clean.singles());
     judge("any two faults, short story", &clean, &pairs(&singles, usize::MAX));
+}
+
+/// A matrix that finds nothing proves nothing: each mistake is found by one fault. Without any fault none is to be seen.
+#[test]
+fn mistakes_are_found() {
+    let clean = Clean::play(story::LONG).unwrap();
+    let singles = clean.singles();
+    for bug in Bug::ALL {
+        assert!(clean.finds(&[Plan::default()], bug).is_none(), "{bug:?} is seen without a fault");
+        let (plays, run) = clean.finds(&singles, bug).unwrap_or_else(|| panic!("{bug:?} is not found"));
+        let fault = run.plan.iter().map(|(number, moment)| format!("{moment} {}", run.trail[*number]));
+        let (fault, wrong) = (fault.collect::<String>(), run.wrong.unwrap_or_default());
+        let first: String = wrong.chars().take(90).collect();
+        println!("figure: {bug:?} found by play {plays} of {}, {fault}: {first}", singles.len());
+    }
 }
 
 /// So many of the plans, drawn by a seed.

@@ -67,7 +67,12 @@ impl<B: Backend> Log for Faulty<B> {
         self.inner.partitions()
     }
     fn append(&self, partition: u32, events: &[Event]) -> Result<u64> {
-        self.write(Effect::Append, |inner| inner.append(partition, events))
+        let said = self.write(Effect::Append, |inner| inner.append(partition, events));
+        match (self.faults.bug(), self.inner.range(partition)) {
+            // A process that is dead makes nothing of anything.
+            (Some(bug), Ok((_, end))) if !self.faults.is_dead() => bug.appended(events, end, said),
+            _ => said,
+        }
     }
     fn read(&self, partition: u32, from: u64, most: usize) -> Result<Vec<Line>> {
         self.read(|inner| inner.read(partition, from, most))
@@ -89,10 +94,21 @@ impl<B: Backend> Machines for Faulty<B> {
         self.write(Effect::TakeOver, |inner| inner.take_over(machine, partition))
     }
     fn commit_step(&self, owner: &Ownership, stepped: Stepped) -> Result<()> {
-        self.write(Effect::CommitStep, |inner| inner.commit_step(owner, stepped.clone()))
+        let said = self.write(Effect::CommitStep, |inner| inner.commit_step(owner, stepped.clone()));
+        match self.faults.bug() {
+            Some(bug) if !self.faults.is_dead() => bug.stepped(said),
+            _ => said,
+        }
     }
     fn commit_settle(&self, owner: &Ownership, settled: Settled) -> Result<()> {
-        self.write(Effect::CommitSettle, |inner| inner.commit_settle(owner, settled.clone()))
+        if self.faults.bug().is_some_and(|bug| bug.leaves_out(&settled)) {
+            return Ok(());
+        }
+        let said = self.write(Effect::CommitSettle, |inner| inner.commit_settle(owner, settled.clone()));
+        match self.faults.bug() {
+            Some(bug) if !self.faults.is_dead() => bug.settled(said),
+            _ => said,
+        }
     }
     fn stepped(&self, partition: u32) -> Result<(Committed, bool)> {
         self.read(|inner| inner.stepped(partition))

@@ -1,5 +1,6 @@
 //! A cloud whose every call may be what the process dies at.
 
+use super::bug::Bug;
 use super::faults::{Effect, Faults, Met, Moment};
 use std::sync::Arc;
 use weir::executor::{Answer, Cloud, CloudError, CloudErrorKind, Clouds, Member, Seen, ServerOrder};
@@ -52,7 +53,13 @@ impl<C: Cloud> Cloud for Faulty<C> {
         Box::pin(self.call(Effect::List, move || self.inner.list(uid)))
     }
     fn create<'a>(&'a self, order: &'a ServerOrder) -> Answer<'a, String> {
-        Box::pin(self.call(Effect::Create, move || self.inner.create(order)))
+        Box::pin(async move {
+            let said = self.call(Effect::Create, move || self.inner.create(order)).await;
+            match (&said, self.faults.bug()) {
+                (Err(_), Some(Bug::OrderedAgain)) if !self.faults.is_dead() => self.inner.create(order).await,
+                _ => said,
+            }
+        })
     }
     fn delete<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
         Box::pin(self.call(Effect::Delete, move || self.inner.delete(id)))

@@ -1,6 +1,7 @@
 //! Faults: every effect of the process under test has a number, and at some numbers something happens to it. What holds the
 //! numbers outlives the process, since the next life of it goes on counting.
 
+use super::bug::Bug;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -107,7 +108,10 @@ pub type Plan = BTreeMap<usize, Moment>;
 
 /// The faults of one story, shared by everything that the process does.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Count>);
+pub struct Faults {
+    count: Mutex<Count>,
+    bug: Option<Bug>,
+}
 
 #[derive(Debug, Default)]
 struct Count {
@@ -128,7 +132,18 @@ impl Faults {
     /// Faults that have not happened yet.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
-        Self(Mutex::new(Count { plan, ..Count::default() }))
+        Self { count: Mutex::new(Count { plan, ..Count::default() }), bug: None }
+    }
+
+    /// The same, of a process with a mistake in it.
+    #[must_use]
+    pub fn with_bug(self, bug: Option<Bug>) -> Self {
+        Self { bug, ..self }
+    }
+
+    /// The mistake in the process.
+    pub(super) fn bug(&self) -> Option<Bug> {
+        self.bug
     }
 
     /// Every effect so far, by number.
@@ -169,6 +184,6 @@ impl Faults {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Count) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.count.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -7,6 +7,7 @@
 
 mod audit;
 mod backend;
+pub mod bug;
 mod cloud;
 pub mod faults;
 mod process;

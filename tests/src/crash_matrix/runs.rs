@@ -2,6 +2,7 @@
 
 use super::{
     Played,
+    bug::Bug,
     faults::{Effect, Faults, Moment, Plan},
     play,
     story::Act,
@@ -67,7 +68,7 @@ impl Clean {
         let worker = || {
             let runtime = runtime();
             while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let run = self.judge(&runtime, plan);
+                let run = self.judge(&runtime, plan, None);
                 runs.lock().unwrap().push(run);
             }
         };
@@ -81,8 +82,16 @@ impl Clean {
         runs
     }
 
-    fn judge(&self, runtime: &Runtime, plan: &Plan) -> Run {
-        let faults = Arc::new(Faults::new(plan.clone()));
+    /// Plays plans with a mistake in the process until one goes wrong; how many it took, and that play.
+    #[must_use]
+    pub fn finds(&self, plans: &[Plan], bug: Bug) -> Option<(usize, Run)> {
+        let runtime = runtime();
+        let plays = plans.iter().map(|plan| self.judge(&runtime, plan, Some(bug)));
+        plays.enumerate().find(|(_, run)| run.wrong.is_some()).map(|(before, run)| (before + 1, run))
+    }
+
+    fn judge(&self, runtime: &Runtime, plan: &Plan, bug: Option<Bug>) -> Run {
+        let faults = Arc::new(Faults::new(plan.clone()).with_bug(bug));
         let played = play(runtime, self.story, &faults);
         let wrong = played.and_then(|played| self.compare(plan, &played)).err();
         Run { plan: plan.clone(), trail: faults.trail(), wrong }
