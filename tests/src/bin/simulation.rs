@@ -6,13 +6,17 @@
 
 use std::{
     fs,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::PathBuf,
     time::{Duration, Instant},
 };
-use weir_tests::simulation::{bug::Bug, judge::Broken, run, shorten::shorten, story::Story, tally::Tally};
+use weir_tests::simulation::{
+    bug::Bug,
+    judge::Broken,
+    many::{Progress, Teller, many},
+    run,
+    shorten::shorten,
+    story::Story,
+};
 
 /// How long a failing story is shortened.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +27,7 @@ struct Words {
     seeds: u64,
     from: u64,
     threads: usize,
-    resume: Option<String>,
+    resume: Option<PathBuf>,
     bug: Option<Bug>,
     story: Option<u64>,
     bugs: bool,
@@ -35,7 +39,7 @@ fn main() {
     let failed = match words.story {
         _ if words.bugs => table(words.from),
         Some(seed) => tell(seed, words.bug),
-        None => many(&words),
+        None => run_many(&words),
     };
     std::process::exit(i32::from(failed));
 }
@@ -54,7 +58,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Words {
             "--from" => words.from = number(),
             "--threads" => words.threads = usize::try_from(number()).unwrap(),
             "--story" => words.story = Some(number()),
-            "--resume" => words.resume = Some(value),
+            "--resume" => words.resume = Some(value.into()),
             "--bug" => words.bug = Some(Bug::named(&value).unwrap_or_else(|| refuse(&format!("no bug `{value}`")))),
             _ => refuse(&format!("`{name}` is not known")),
         }
@@ -69,43 +73,41 @@ fn refuse(why: &str) -> ! {
 }
 
 /// Runs seeds on several threads; whether any failed.
-fn many(words: &Words) -> bool {
-    let resumed = words.resume.as_ref().and_then(|path| fs::read_to_string(path).ok());
-    let from = resumed.and_then(|text| text.trim().parse().ok()).unwrap_or(words.from);
+fn run_many(words: &Words) -> bool {
     let end = words.from + words.seeds;
-    let next = AtomicU64::new(from);
-    let total = Mutex::new((Tally::default(), Vec::<(u64, Broken)>::new()));
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..words.threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let (tally, broken) = run(&Story::draw(seed), words.bug);
-                    let mut total = total.lock().unwrap();
-                    total.0.add(&tally);
-                    if let Some(broken) = broken {
-                        println!("seed {seed}: {}\n  {}", broken.law, first_lines(&broken.words));
-                        total.1.push((seed, broken));
-                    }
-                    if let Some(path) = words.resume.as_ref().filter(|_| seed.is_multiple_of(50)) {
-                        fs::write(path, format!("{}\n", seed.saturating_sub(words.threads as u64))).unwrap();
-                    }
-                }
-            });
-        }
-    });
-    let (tally, failed) = total.into_inner().unwrap();
-    let ran = end.saturating_sub(from);
-    let rate = ran as f64 / began.elapsed().as_secs_f64();
-    println!("{tally}{ran} seeds from {from}, {rate:.1} a second, {} failed", failed.len());
-    if let Some((seed, broken)) = failed.first() {
-        show(*seed, words.bug, broken);
+    let begin = Progress { from: words.from, next: words.from, ..Progress::default() };
+    let resume = words.resume.as_deref();
+    let begin = resume.map_or(begin, |path| Progress::read(path, &build(), words.from));
+    if begin.next > begin.from {
+        println!("goes on with seed {}", begin.next);
     }
-    !failed.is_empty()
+    let mut teller = Teller::new(begin.next, end);
+    let mut known = begin.failed.len();
+    let began = (Instant::now(), begin.next);
+    let ended = many(begin, end, words.threads, words.bug, |progress| {
+        for (seed, law) in &progress.failed[known..] {
+            println!("seed {seed}: {law}; read it with `simulation --story {seed}`");
+        }
+        known = progress.failed.len();
+        teller.line(progress).iter().for_each(|line| println!("{line}"));
+        if let Some(Err(error)) = resume.map(|path| progress.keep(path)) {
+            refuse(&format!("the progress cannot be kept: {error}"));
+        }
+        true
+    });
+    let rate = (ended.next - began.1) as f64 / began.0.elapsed().as_secs_f64();
+    let (ran, failed) = (ended.next - ended.from, ended.failed.len());
+    println!("{}{ran} seeds from {}, {rate:.1} a second, {failed} failed", ended.tally, ended.from);
+    if let Some((seed, _)) = ended.failed.first() {
+        tell(*seed, words.bug);
+    }
+    failed > 0
+}
+
+/// Which build this is: another may decide otherwise, so it does not go on where this one was.
+fn build() -> String {
+    let program = std::env::current_exe().and_then(fs::read).unwrap_or_default();
+    blake3::hash(&program).to_hex().to_string()
 }
 
 fn tell(seed: u64, bug: Option<Bug>) -> bool {
@@ -144,9 +146,4 @@ fn table(from: u64) -> bool {
         println!("the engine's own bugs need a build with `--features planted`");
     }
     missed > 0
-}
-
-fn first_lines(text: &str) -> String {
-    let cut: String = text.chars().take(600).collect();
-    cut.lines().take(8).collect::<Vec<_>>().join("\n  ")
 }

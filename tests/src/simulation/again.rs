@@ -15,11 +15,11 @@ enum How {
     Events,
 }
 
-/// Decides the log again, and compares with what was committed.
+/// Decides the log of a partition again, and compares with what was committed.
 ///
 /// # Errors
 /// Where anything differs.
-pub fn decide_again(log: &Log, store: &Store, dice: &mut Dice) -> Result<(), Broken> {
+pub fn decide_again(number: u32, log: &Log, store: &Store, dice: &mut Dice) -> Result<(), Broken> {
     let end = store.committed.next;
     let mut points: Vec<u64> = (0..POINTS).map(|_| dice.below(end + 1)).collect();
     points.extend(store.snapshots.iter().map(|snapshot| snapshot.at.next));
@@ -27,7 +27,7 @@ pub fn decide_again(log: &Log, store: &Store, dice: &mut Dice) -> Result<(), Bro
     points.sort_unstable();
     points.dedup();
     let (mut commands, mut decisions) = (Vec::new(), Vec::new());
-    let mut partition = Partition::new(LOG_ID, 0);
+    let mut partition = Partition::new(LOG_ID, number);
     let mut states = Vec::new();
     for point in &points {
         advance(&mut partition, log, *point, How::Lines, &mut commands, &mut decisions)?;

@@ -2,14 +2,14 @@
 //!
 //! It knows nothing of the engine's state. It follows the facts in the order of the log and the decisions that came out.
 
-use crate::simulation::levels;
+use crate::simulation::{levels, senses::Senses};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use weir_engine::{
     command::Hold,
-    event::{Control, Order},
+    event::{About, Alarm, Control, Happened, Order, Sample},
     grammar::policy::{self, Direction, Policy},
     id::{GroupUid, Slot},
     outcome::{Happening, Outcome},
@@ -29,11 +29,21 @@ pub struct Tenant {
     pub kill: Option<(bool, bool, Option<i64>)>,
     /// When each force's key came first.
     pub forces: BTreeMap<String, i64>,
+    /// Groups that were ever made.
+    made: u64,
+    /// What the servers of each group, by its number, are called.
+    called: BTreeMap<(u64, Slot), Vec<String>>,
+    /// The newest instant at which our own intake was unwell (rule 19).
+    pub intake_bad_ms: i64,
 }
 
 /// A group.
 #[derive(Debug)]
 pub struct Group {
+    /// Counts the groups that were made.
+    number: u64,
+    /// What it heard.
+    pub senses: Senses,
     /// Which life of it; none before its first decision.
     pub uid: Option<GroupUid>,
     /// Its policy.
@@ -75,7 +85,12 @@ impl Tenant {
     /// A version is in force from `t_ms` on; schedules are written out until `end_ms`.
     pub fn deploy(&mut self, policy: &Arc<Policy>, t_ms: i64, end_ms: i64) {
         for (index, plan) in policy.groups.iter().enumerate() {
-            let group = self.groups.entry(plan.name.clone()).or_insert_with(|| Group::new(policy, index));
+            let made = &mut self.made;
+            let group = self.groups.entry(plan.name.clone()).or_insert_with(|| {
+                *made += 1;
+                Group::new(*made, policy, index)
+            });
+            group.senses.deployed_ms = t_ms;
             let before = std::mem::replace(&mut group.policy, Arc::clone(policy));
             let old = before.groups.iter().find(|old| old.name == plan.name);
             group.index = index;
@@ -120,7 +135,9 @@ impl Tenant {
                 }
             }
             Order::Remove { group, .. } => {
-                self.groups.remove(group);
+                if let Some(gone) = self.groups.remove(group) {
+                    self.called.retain(|(number, _), _| *number != gone.number);
+                }
             }
             Order::KillSwitch { adding, removing, until, .. } => self.kill = Some((*adding, *removing, *until)),
             Order::Quota { servers } => self.quota = *servers,
@@ -145,6 +162,90 @@ impl Tenant {
         })
     }
 
+    /// An outcome of one of its groups, by the group's uid.
+    pub fn learn(&mut self, outcome: &Outcome, t_ms: i64) {
+        let Some(group) = self.groups.values_mut().find(|group| group.uid == Some(outcome.uid)) else { return };
+        if outcome.seq > group.seq {
+            match &outcome.happening {
+                Happening::Building { slot, server } => {
+                    self.called.insert((group.number, *slot), vec![server.clone()]);
+                }
+                Happening::Ready { slot, server, name, addresses } => {
+                    let names = [server, name].into_iter().chain(addresses).cloned().collect();
+                    self.called.insert((group.number, *slot), names);
+                }
+                Happening::Failed { slot, .. } | Happening::Removed { slot } | Happening::Lost { slot, .. } => {
+                    self.called.remove(&(group.number, *slot));
+                }
+                Happening::Leaving { .. } | Happening::Degraded { .. } | Happening::Healed => {}
+            }
+        }
+        group.learn(outcome, t_ms);
+    }
+
+    /// The server that a fact names, with its group's number; the later where two are called the same.
+    fn server(&self, about: &About) -> Option<(u64, Slot)> {
+        let called = |name: &String| self.called.iter().rev().find(|(_, names)| names.contains(name));
+        about.server.iter().find_map(called).map(|(server, _)| *server)
+    }
+
+    /// Whom of a group a fact concerns: a server of it, or nobody where the thing is shared or the group is named.
+    fn whom(
+        server: Option<(u64, Slot)>,
+        (name, group): (&String, &Group),
+        about: &About,
+        shared: bool,
+    ) -> Option<Option<Slot>> {
+        let named = about.group.as_ref() == Some(name);
+        match server {
+            _ if shared => (about.group.is_none() || named).then_some(None),
+            Some((number, slot)) => (number == group.number).then_some(Some(slot)),
+            None => named.then_some(None),
+        }
+    }
+
+    /// Samples came.
+    pub fn sample(&mut self, samples: &[Sample], t_ms: i64) {
+        for sample in samples {
+            let server = self.server(&sample.about);
+            for (name, group) in &mut self.groups {
+                let policy = Arc::clone(&group.policy);
+                let meant = |metric: &&policy::Metric| [&metric.from, &metric.name].contains(&&sample.metric);
+                for metric in policy.metrics.iter().filter(meant) {
+                    let whom = Self::whom(server, (name, group), &sample.about, metric.shared);
+                    // What is measured on servers is said of one.
+                    if let Some(of) = whom.filter(|of| metric.shared || of.is_some()) {
+                        group.senses.sample(&metric.name, of, sample, t_ms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// An alarm spoke.
+    pub fn alarm(&mut self, alarm: &Alarm, t_ms: i64) {
+        let server = self.server(&alarm.about);
+        for (name, group) in &mut self.groups {
+            let policy = Arc::clone(&group.policy);
+            for declared in policy.alarms.iter().filter(|declared| declared.from == alarm.name) {
+                if let Some(about) = Self::whom(server, (name, group), &alarm.about, declared.shared) {
+                    group.senses.alarm(&declared.name, about, alarm, t_ms);
+                }
+            }
+        }
+    }
+
+    /// Something happened that may be counted; what is about nobody is everybody's.
+    pub fn count(&mut self, happened: &Happened, t_ms: i64) {
+        let server = self.server(&happened.about);
+        for (name, group) in &mut self.groups {
+            let everybodys = server.is_none() && happened.about.group.is_none();
+            if everybodys || Self::whom(server, (name, group), &happened.about, false).is_some() {
+                group.senses.count(&happened.kind, t_ms);
+            }
+        }
+    }
+
     /// Servers wanted over all groups.
     #[must_use]
     pub fn wanted(&self) -> u32 {
@@ -160,8 +261,10 @@ fn zone(rule: &policy::Rule) -> Option<&str> {
 }
 
 impl Group {
-    fn new(policy: &Arc<Policy>, index: usize) -> Self {
+    fn new(number: u64, policy: &Arc<Policy>, index: usize) -> Self {
         Self {
+            number,
+            senses: Senses::default(),
             uid: None,
             policy: Arc::clone(policy),
             index,
@@ -250,6 +353,7 @@ impl Group {
             return;
         }
         self.seq = outcome.seq;
+        self.senses.learn(&outcome.happening, t_ms, self.plan().warmup.0);
         let warm_ms = t_ms + self.plan().warmup.0;
         match &outcome.happening {
             Happening::Building { slot, .. } => {

@@ -144,6 +144,13 @@ impl Cloud {
         self.living(uid, now_ms).filter(move |(_, server)| server.state(now_ms) == SeenState::Active)
     }
 
+    /// Whether a build of a group never ends that was still there at an instant.
+    #[must_use]
+    pub fn hangs(&self, uid: GroupUid, at_ms: i64) -> bool {
+        let hangs = |server: &Server| server.uid == Some(uid) && server.active_ms == i64::MAX && !server.is_gone(at_ms);
+        self.servers.values().any(hangs)
+    }
+
     /// Somebody else does something to the nth server that has a mark.
     pub fn harm(&mut self, harm: Harm, nth: usize, now_ms: i64) -> bool {
         let marked = self.servers.iter().filter(|(_, server)| server.slot.is_some() && server.gone_ms.is_none());

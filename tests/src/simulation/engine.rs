@@ -86,6 +86,14 @@ impl Engine {
         }
     }
 
+    /// The process died of something that it did for another partition.
+    pub fn dies(&mut self, until_ms: i64) {
+        self.state = State::Idle;
+        self.process.assigned = false;
+        self.process.doomed = None;
+        self.process.freeze(until_ms);
+    }
+
     /// Its next step.
     ///
     /// # Errors
@@ -114,7 +122,7 @@ impl Engine {
                     Some(snapshot) => {
                         Partition::restore(&snapshot.bytes).map_err(|damaged| Broken::halted(&damaged))?
                     }
-                    None => Partition::new(LOG_ID, 0),
+                    None => Partition::new(LOG_ID, site.partition),
                 };
                 site.tally.recoveries += 1;
                 State::Replay { epoch, committed, partition: Box::new(partition) }

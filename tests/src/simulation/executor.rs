@@ -109,6 +109,14 @@ impl Executor {
         }
     }
 
+    /// The process died of something that it did for another partition.
+    pub fn dies(&mut self, until_ms: i64) {
+        self.state = State::Idle;
+        self.process.assigned = false;
+        self.process.doomed = None;
+        self.process.freeze(until_ms);
+    }
+
     /// Its next step.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::simulation::{
     book::Tenant,
     cloud::Cloud,
     engine::LOG_ID,
+    perception,
     store::Stepped,
     tally::Tally,
     verdicts::{self, Hearing},
@@ -21,13 +22,13 @@ use weir_engine::{
     command::Command,
     decision::{Decision, Verdict},
     depart::LET_GO_WITHIN_MS,
-    event::{Event, Fact, Force, Record},
+    event::{Event, Fact, Force, Heartbeat, Record},
     grammar::policy::{Balancer, Policy},
     id::{GroupUid, Slot},
     ledger::{Entry, Ledger, OUTBOX_MAX, Phase},
     observation::{Observation, Standing},
     outcome::{Happening, Outcome},
-    partition::Partition,
+    partition::{GAP_MS, Partition},
 };
 
 /// An invariant that does not hold.
@@ -82,10 +83,10 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of a run that ends before `end_ms`.
+    /// A judge of a partition, in a run that ends before `end_ms`.
     #[must_use]
-    pub fn new(end_ms: i64) -> Self {
-        let mut oracle = Partition::new(LOG_ID, 0);
+    pub fn new(partition: u32, end_ms: i64) -> Self {
+        let mut oracle = Partition::new(LOG_ID, partition);
         oracle.set_verbose(true);
         Self {
             oracle,
@@ -125,8 +126,13 @@ impl Judge {
         })?;
         self.ids.insert(event.id.clone());
         tally.events += 1;
+        let before_ms = self.oracle.t();
         let effects = self.oracle.step(record).map_err(|halt| Broken::halted(&halt))?;
         let t_ms = self.oracle.t();
+        // A silence of the log is an outage of ours (rule 19).
+        if before_ms > 0 && t_ms - before_ms > GAP_MS {
+            self.tenants.values_mut().for_each(|tenant| tenant.intake_bad_ms = t_ms);
+        }
         Broken::unless(t_ms <= record.appended_ms, "no clock but the log's own moves `t` ahead of it", || {
             format!("record {} was appended at {} and `t` is {t_ms}", record.offset, record.appended_ms)
         })?;
@@ -168,6 +174,9 @@ impl Judge {
                 verdicts::missed(tenant, decision, by, *due, hearing.t_ms)?;
                 continue;
             }
+            if let Some(group) = tenant.groups.get(&decision.group) {
+                perception::check(group, decision, tenant.intake_bad_ms)?;
+            }
             let of = |command: &&Command| {
                 command.uid == decision.uid && Some(command.generation) == decision.generation && command.by != "remove"
             };
@@ -194,8 +203,9 @@ impl Judge {
                 return Ok(usize::from(there && tenant.is_new_force(&event.id, t_ms)));
             }
             Fact::Outcome(outcome) => {
-                let group = tenant.groups.values_mut().find(|group| group.uid == Some(outcome.uid));
-                let Some(group) = group else { return Ok(0) };
+                if !tenant.groups.values().any(|group| group.uid == Some(outcome.uid)) {
+                    return Ok(0);
+                }
                 let newest = self.outcomes.entry(outcome.uid).or_default();
                 Broken::unless(outcome.seq <= *newest + 1, "no outcome is left out", || {
                     format!("{outcome:?} came after number {newest}")
@@ -204,15 +214,13 @@ impl Judge {
                     *newest = outcome.seq;
                     is_true(outcome, cloud, record.appended_ms)?;
                 }
-                group.learn(outcome, t_ms);
+                tenant.learn(outcome, t_ms);
             }
-            Fact::Alarm(_)
-            | Fact::Samples(_)
-            | Fact::Happened(_)
-            | Fact::Server(_)
-            | Fact::Cursor(_)
-            | Fact::Heartbeat(_)
-            | Fact::Tick(_) => {}
+            Fact::Alarm(alarm) => tenant.alarm(alarm, t_ms),
+            Fact::Samples(samples) => tenant.sample(samples, t_ms),
+            Fact::Happened(happened) => tenant.count(happened, t_ms),
+            Fact::Heartbeat(Heartbeat { healthy }) if !healthy => tenant.intake_bad_ms = t_ms,
+            Fact::Server(_) | Fact::Cursor(_) | Fact::Heartbeat(_) | Fact::Tick(_) => {}
         }
         Ok(0)
     }

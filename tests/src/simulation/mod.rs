@@ -1,5 +1,5 @@
 //! The simulation: an installation of several engines and executors over a log, a store and a cloud that all fail, in
-//! one thread, in virtual time, from one seed.
+//! one thread, in virtual time, from one seed. Its tenants fall into partitions, which processes own and lose one by one.
 //!
 //! A [`story`] is drawn from the seed: policies, facts, faults. A [`world`] tells it to the engine's own code, in a
 //! harness that is re-stated here as small state machines any step of which may be the last. A [`judge`] holds what
@@ -13,14 +13,20 @@ pub mod book;
 pub mod bug;
 pub mod cloud;
 pub mod dice;
+pub mod digest;
 pub mod engine;
 pub mod executor;
+pub mod fraction;
 pub mod judge;
 pub mod levels;
 pub mod log;
+pub mod many;
+pub mod part;
+pub mod perception;
 pub mod policies;
 pub mod process;
 pub mod rest;
+pub mod senses;
 pub mod shorten;
 pub mod site;
 pub mod sources;

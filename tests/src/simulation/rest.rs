@@ -1,6 +1,11 @@
 //! At rest: once nothing goes wrong any more, every group comes to exactly its target within two sweeps.
 
-use crate::simulation::{cloud::BUILD_MAX_MS, executor::PACE, judge::Broken, site::Site};
+use crate::simulation::{
+    cloud::{BUILD_MAX_MS, Cloud},
+    executor::PACE,
+    judge::Broken,
+    site::Site,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_engine::{
     command::{Command, Hold, Retired},
@@ -10,10 +15,19 @@ use weir_engine::{
 
 const LAW: &str = "without faults a group comes to its target within two sweeps";
 
-/// When a group must be at rest: two sweeps, a build, a drain after its newest command and the end of the faults.
+/// When a group must be at rest: two sweeps, a build, a drain after its newest command and the end of the faults. A build
+/// that hangs since before is one of the faults, and ends when the group's own patience with it does.
 #[must_use]
-pub fn due_ms(command: &Command, calm_ms: i64) -> i64 {
-    calm_ms.max(command.decided) + 2 * PACE.sweep_ms + BUILD_MAX_MS + command.spec.drain_ms + 60_000
+pub fn due_ms(cloud: &Cloud, command: &Command, calm_ms: i64) -> i64 {
+    let patience_ms = if cloud.hangs(command.uid, calm_ms) { command.spec.ready_within_ms } else { 0 };
+    calm_ms.max(command.decided) + patience_ms + 2 * PACE.sweep_ms + BUILD_MAX_MS + command.spec.drain_ms + 60_000
+}
+
+/// Whether every group must be at rest by now, and the engine has nothing left to read.
+#[must_use]
+pub fn is_due(site: &Site, calm_ms: i64) -> bool {
+    let due_ms = site.store.newest().values().map(|command| due_ms(&site.cloud, command, calm_ms)).max();
+    due_ms.unwrap_or(0) <= site.now_ms && site.store.committed.next == site.log.end()
 }
 
 /// Judges every group that must be at rest by now.
@@ -23,7 +37,7 @@ pub fn due_ms(command: &Command, calm_ms: i64) -> i64 {
 pub fn check(site: &mut Site, calm_ms: i64) -> Result<(), Broken> {
     let newest: Vec<Command> = site.store.newest().into_values().cloned().collect();
     for command in newest {
-        if due_ms(&command, calm_ms) > site.now_ms || command.hold != Hold::default() {
+        if due_ms(&site.cloud, &command, calm_ms) > site.now_ms || command.hold != Hold::default() {
             site.tally.restless += 1;
             continue;
         }

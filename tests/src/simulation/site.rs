@@ -1,4 +1,5 @@
-//! What the processes of an installation share: the log, the store, the cloud, the instant; and who judges them.
+//! What the processes of an installation share of one partition: its log, its store, its tenants' cloud, the instant; and who
+//! judges them.
 
 use crate::simulation::{
     bug::Planted,
@@ -17,6 +18,8 @@ const READ_MAX: usize = 4_096;
 /// What the processes share.
 #[derive(Debug)]
 pub struct Site {
+    /// Which partition.
+    pub partition: u32,
     /// The true instant, epoch milliseconds.
     pub now_ms: i64,
     /// The log.

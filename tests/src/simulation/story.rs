@@ -22,6 +22,10 @@ pub struct Story {
     pub files: Vec<Vec<String>>,
     /// Names of the groups by tenant.
     pub groups: Vec<Vec<String>>,
+    /// Into how many partitions the tenants fall.
+    pub partitions: usize,
+    /// Processes of each role.
+    pub processes: usize,
     /// How many servers the cloud has room for.
     pub room: usize,
     /// What happens, by instant.
@@ -209,7 +213,11 @@ impl Story {
             groups.push((0..count).map(|at| format!("g{tenant}{at}")).collect::<Vec<_>>());
         }
         let room = usize::try_from(dice.between(6, 40)).unwrap_or(6);
-        let mut story = Self { seed, start_ms, files, groups, room, items: Vec::new() };
+        // From a stream of their own, so that the rest of a story is the same over any number of either.
+        let mut shape = Dice::new(seed, 4);
+        let partitions = 1 + usize::from(tenants == 2 && shape.percent(60));
+        let processes = 2 + usize::from(shape.percent(30));
+        let mut story = Self { seed, start_ms, files, groups, partitions, processes, room, items: Vec::new() };
         story.facts(&mut dice);
         story.faults(&mut dice);
         story.by_hand(&mut Dice::new(seed, 7));
@@ -390,7 +398,12 @@ impl fmt::Display for Item {
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}, from {}", self.seed, weir_engine::time::rfc3339(self.start_ms))?;
+        let (begin, partitions) = (weir_engine::time::rfc3339(self.start_ms), self.partitions);
+        writeln!(
+            f,
+            "seed {}, from {begin}, partitions: {partitions}, processes a role: {}",
+            self.seed, self.processes
+        )?;
         let used = |tenant: usize, version: usize| {
             self.items.iter().any(
                 |item| matches!(&item.what, What::Fact(of, Input::Deploy(what), _) if (*of, *what) == (tenant, version)),

@@ -1,11 +1,15 @@
 //! What happened over a run, and over many: faults, verdicts, guards, and how much of everything.
 
+use crate::simulation::digest::Digest;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 use weir_engine::decision::{Decision, Verdict};
 
 /// Counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
+    /// Everything that was recorded.
+    pub digest: Digest,
     /// Records in the log.
     pub events: u64,
     /// Looks at the cloud.
@@ -23,11 +27,11 @@ pub struct Tally {
     /// Faults that happened, by kind.
     pub faults: BTreeMap<String, u64>,
     /// Evaluations by verdict.
-    pub verdicts: BTreeMap<&'static str, u64>,
+    pub verdicts: BTreeMap<String, u64>,
     /// Guards that held a wish or a rule.
-    pub guards: BTreeMap<&'static str, u64>,
+    pub guards: BTreeMap<String, u64>,
     /// Changes by who made them: the bounds, a rule, a force.
-    pub changes: BTreeMap<&'static str, u64>,
+    pub changes: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -43,27 +47,28 @@ impl Tally {
                 } else {
                     "rule"
                 };
-                *self.changes.entry(who).or_default() += 1;
+                count(&mut self.changes, who);
                 "changed"
             }
             Verdict::Held { guard, .. } => {
-                *self.guards.entry(guard.name.as_str()).or_default() += 1;
+                count(&mut self.guards, guard.name.as_str());
                 "held"
             }
             Verdict::Still => "still",
             Verdict::Missed { .. } => "missed",
             Verdict::Refused { .. } => "refused",
         };
-        *self.verdicts.entry(verdict).or_default() += 1;
+        count(&mut self.verdicts, verdict);
     }
 
     /// Counts a fault.
-    pub fn fault(&mut self, kind: String) {
-        *self.faults.entry(kind).or_default() += 1;
+    pub fn fault(&mut self, kind: &str) {
+        count(&mut self.faults, kind);
     }
 
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
+        self.digest.add(other.digest);
         self.events += other.events;
         self.looks += other.looks;
         self.calls += other.calls;
@@ -71,19 +76,21 @@ impl Tally {
         self.snapshots += other.snapshots;
         self.settled += other.settled;
         self.restless += other.restless;
-        for (kind, count) in &other.faults {
-            *self.faults.entry(kind.clone()).or_default() += count;
-        }
         for (mine, others) in [
+            (&mut self.faults, &other.faults),
             (&mut self.verdicts, &other.verdicts),
             (&mut self.guards, &other.guards),
             (&mut self.changes, &other.changes),
         ] {
             for (name, count) in others {
-                *mine.entry(name).or_default() += count;
+                *mine.entry(name.clone()).or_default() += count;
             }
         }
     }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    *counts.entry(name.to_owned()).or_default() += 1;
 }
 
 impl fmt::Display for Tally {
@@ -93,15 +100,16 @@ impl fmt::Display for Tally {
             "{} events, {} looks, {} calls, {} recoveries, {} snapshots; {} groups came to rest, {} were held or moved on",
             self.events, self.looks, self.calls, self.recoveries, self.snapshots, self.settled, self.restless
         )?;
-        histogram(f, "faults", self.faults.iter().map(|(name, count)| (name.as_str(), *count)))?;
-        histogram(f, "verdicts", self.verdicts.iter().map(|(name, count)| (*name, *count)))?;
-        histogram(f, "guards", self.guards.iter().map(|(name, count)| (*name, *count)))?;
-        histogram(f, "changes by", self.changes.iter().map(|(name, count)| (*name, *count)))
+        histogram(f, "faults", &self.faults)?;
+        histogram(f, "verdicts", &self.verdicts)?;
+        histogram(f, "guards", &self.guards)?;
+        histogram(f, "changes by", &self.changes)?;
+        writeln!(f, "digest of all that was recorded: {}", self.digest)
     }
 }
 
-fn histogram<'a>(f: &mut fmt::Formatter<'_>, title: &str, rows: impl Iterator<Item = (&'a str, u64)>) -> fmt::Result {
-    let mut rows: Vec<(&str, u64)> = rows.collect();
+fn histogram(f: &mut fmt::Formatter<'_>, title: &str, counts: &BTreeMap<String, u64>) -> fmt::Result {
+    let mut rows: Vec<(&str, u64)> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     rows.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
     let most = rows.first().map_or(1, |(_, count)| (*count).max(1));
     writeln!(f, "{title}")?;

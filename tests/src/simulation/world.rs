@@ -1,19 +1,16 @@
-//! One run: the story is told to an installation of two engines and two executors, in one thread, in virtual time.
+//! One run: the story is told to an installation of a few engines and executors, in one thread, in virtual time.
 
 use crate::simulation::{
     again,
     bug::{Bug, Planted},
-    cloud::Cloud,
-    dice::Dice,
+    digest::Digest,
     engine::Engine,
-    executor::Executor,
-    judge::{Broken, Judge},
-    log::{Appended, Log},
-    process::Process,
+    judge::Broken,
+    log::Appended,
+    part::Part,
     rest,
-    site::{Site, event},
+    site::event,
     sources,
-    store::Store,
     story::{Fault, Input, Role, SAFETY_MS, Story, What},
     tally::Tally,
 };
@@ -22,16 +19,14 @@ use weir_engine::event::{Control, Event, Fact, Order};
 
 /// The longest that groups are waited for after the faults, milliseconds.
 const PATIENCE_MS: i64 = 2 * 3_600_000;
-/// The owner of a partition is missed after so long, milliseconds.
-const MISSED_AFTER_MS: i64 = 8_000;
 
 /// Something that is due.
 #[derive(Clone, Debug)]
 enum Task {
     /// The nth item of the story.
     Item(usize),
-    /// A sender sends an event, for the nth time.
-    Send(Box<Event>, u32),
+    /// A tenant's sender sends an event, for the nth time.
+    Send(usize, Box<Event>, u32),
     /// A tenant's monitoring samples its servers.
     Sample(usize),
     /// Whoever should have the partitions is looked after.
@@ -52,11 +47,8 @@ pub struct Load {
 /// A run.
 pub struct World<'a> {
     story: &'a Story,
-    site: Site,
-    engines: Vec<Engine>,
-    executors: Vec<Executor>,
-    /// The owners, engine and executor, by number.
-    owners: [usize; 2],
+    now_ms: i64,
+    parts: Vec<Part>,
     agenda: BTreeMap<(i64, u64), Task>,
     serial: u64,
     loads: Vec<Load>,
@@ -64,6 +56,8 @@ pub struct World<'a> {
     door_off_ms: i64,
     acknowledged: BTreeSet<String>,
     calm: bool,
+    /// Faults that were told of.
+    faults: usize,
 }
 
 /// Runs a story.
@@ -75,29 +69,22 @@ pub fn run(story: &Story, planted: Planted) -> (Tally, Result<(), Broken>) {
     let mut world = World::new(story, planted);
     let result = world.all();
     Planted::default().tell_the_engine();
-    (world.site.tally, result)
+    let mut tally = Tally::default();
+    for Part { site, .. } in &world.parts {
+        tally.add(&site.tally);
+        tally.digest.add(Digest::of(story.seed, site.partition, &site.log, &site.store));
+    }
+    (tally, result)
 }
 
 impl<'a> World<'a> {
     fn new(story: &'a Story, planted: Planted) -> Self {
         let end_ms = story.start_ms + SAFETY_MS + PATIENCE_MS + 3_600_000;
-        let site = Site {
-            now_ms: story.start_ms,
-            log: Log::default(),
-            store: Store::new(planted),
-            cloud: Cloud::new(story.seed, story.room),
-            judge: Judge::new(end_ms),
-            dice: Dice::new(story.seed, 3),
-            tally: Tally::default(),
-            planted,
-            stirred: false,
-        };
+        let part = |at: usize| Part::new(story, u32::try_from(at).unwrap_or(0), end_ms, planted);
         let mut world = Self {
             story,
-            site,
-            engines: (0..2).map(Engine::new).collect(),
-            executors: (0..2).map(Executor::new).collect(),
-            owners: [0, 0],
+            now_ms: story.start_ms,
+            parts: (0..story.partitions).map(part).collect(),
             agenda: BTreeMap::new(),
             serial: 0,
             loads: vec![Load::default(); story.files.len()],
@@ -105,6 +92,7 @@ impl<'a> World<'a> {
             door_off_ms: 0,
             acknowledged: BTreeSet::new(),
             calm: false,
+            faults: 0,
         };
         for (at, item) in story.items.iter().enumerate() {
             world.plan(story.start_ms + item.after_ms, Task::Item(at));
@@ -121,103 +109,112 @@ impl<'a> World<'a> {
         self.agenda.insert((at_ms, self.serial), task);
     }
 
+    /// The partition that a tenant's groups are in.
+    fn of(&mut self, tenant: usize) -> &mut Part {
+        let place = tenant % self.parts.len();
+        &mut self.parts[place]
+    }
+
     fn all(&mut self) -> Result<(), Broken> {
         self.until(self.story.start_ms + SAFETY_MS)?;
         self.faults_off()?;
-        let calm_ms = self.site.now_ms;
+        let calm_ms = self.now_ms;
         loop {
-            self.until(self.site.now_ms + 60_000)?;
-            let newest = self.site.store.newest();
-            let due_ms = newest.values().map(|command| rest::due_ms(command, calm_ms)).max().unwrap_or(0);
-            let late = self.site.now_ms >= calm_ms + PATIENCE_MS;
-            let caught_up = self.site.store.committed.next == self.site.log.end();
-            if (due_ms <= self.site.now_ms && caught_up) || late {
+            self.until(self.now_ms + 60_000)?;
+            let late = self.now_ms >= calm_ms + PATIENCE_MS;
+            if late || self.parts.iter().all(|part| rest::is_due(&part.site, calm_ms)) {
                 break;
             }
         }
-        rest::check(&mut self.site, calm_ms)?;
-        let lag = self.site.log.end() - self.site.store.committed.next;
-        Broken::unless(lag < 50, "without faults the engine keeps up", || {
-            let who: Vec<String> = self.engines.iter().map(Engine::describe).collect();
-            format!("{lag} records wait: {who:?}")
-        })?;
-        let lost = self.acknowledged.iter().find(|id| !self.site.judge.ids.contains(*id));
-        Broken::unless(lost.is_none(), "what was acknowledged is in the log", || format!("{lost:?} is not"))?;
-        again::decide_again(&self.site.log, &self.site.store, &mut self.site.dice)
+        for Part { site, engines, .. } in &mut self.parts {
+            rest::check(site, calm_ms)?;
+            let lag = site.log.end() - site.store.committed.next;
+            Broken::unless(lag < 50, "without faults the engine keeps up", || {
+                let who: Vec<String> = engines.iter().map(Engine::describe).collect();
+                format!("{lag} records wait: {who:?}")
+            })?;
+            again::decide_again(site.partition, &site.log, &site.store, &mut site.dice)?;
+        }
+        let heard = |id: &String| self.parts.iter().any(|part| part.site.judge.ids.contains(id));
+        let lost = self.acknowledged.iter().find(|id| !heard(id));
+        Broken::unless(lost.is_none(), "what was acknowledged is in the log", || format!("{lost:?} is not"))
     }
 
     /// Runs until an instant.
     fn until(&mut self, end_ms: i64) -> Result<(), Broken> {
         loop {
             let task_ms = self.agenda.first_key_value().map_or(i64::MAX, |((at_ms, _), _)| *at_ms);
-            let engines = self.engines.iter().map(|engine| &engine.process);
-            let executors = self.executors.iter().map(|executor| &executor.process);
-            let next = engines.chain(executors).enumerate().min_by_key(|(at, process)| (process.wake_ms, *at));
-            let (who, wake_ms) = next.map_or((0, i64::MAX), |(at, process)| (at, process.wake_ms));
+            let nexts = self.parts.iter().map(Part::next).enumerate();
+            let (place, (unit, wake_ms)) = nexts.min_by_key(|(at, (_, wake_ms))| (*wake_ms, *at)).unwrap_or_default();
             if task_ms.min(wake_ms) > end_ms {
-                self.site.now_ms = end_ms;
+                self.pass_to(end_ms);
                 return Ok(());
             }
             if task_ms <= wake_ms {
                 let Some((_, task)) = self.agenda.pop_first() else { continue };
-                self.site.now_ms = self.site.now_ms.max(task_ms);
+                self.pass_to(self.now_ms.max(task_ms));
                 self.perform(task)?;
             } else {
-                self.site.now_ms = self.site.now_ms.max(wake_ms);
-                match self.engines.get_mut(who) {
-                    Some(engine) => engine.turn(&mut self.site)?,
-                    None => self.executors[who - 2].turn(&mut self.site)?,
+                self.pass_to(self.now_ms.max(wake_ms));
+                if let Some((role, who)) = self.parts[place].turn(unit)? {
+                    let until_ms = self.parts[place].unit(role, who).absent_until_ms;
+                    let others = self.parts.iter_mut().enumerate().filter(|(at, _)| *at != place);
+                    others.for_each(|(_, part)| part.dies(role, who, until_ms));
                 }
             }
-            if std::mem::take(&mut self.site.stirred) {
-                let now_ms = self.site.now_ms;
-                self.engines[self.owners[0]].process.wake_by(now_ms + 10);
-                self.executors[self.owners[1]].process.wake_by(now_ms + 20);
-            }
+            self.parts.iter_mut().for_each(Part::stir);
         }
     }
 
+    fn pass_to(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.parts.iter_mut().for_each(|part| part.site.now_ms = now_ms);
+    }
+
     fn perform(&mut self, task: Task) -> Result<(), Broken> {
-        let (now_ms, story) = (self.site.now_ms, self.story);
+        let (now_ms, story) = (self.now_ms, self.story);
         match task {
             Task::Item(at) => match &story.items[at].what {
                 What::Fact(tenant, input, delivery) => {
                     self.take(*tenant, input);
-                    let made = sources::fact(&self.site, self.story, *tenant, input);
+                    let made = sources::fact(&self.of(*tenant).site, story, *tenant, input);
                     for (nth, fact) in made.into_iter().enumerate() {
                         let id = format!("item-{at}-{nth}");
                         let made = event("/api", id, now_ms + self.door_off_ms, &sources::tenant(*tenant), fact);
-                        self.plan(now_ms + delivery.slow_ms, Task::Send(Box::new(made.clone()), 0));
+                        let sent = Task::Send(*tenant, Box::new(made.clone()), 0);
+                        self.plan(now_ms + delivery.slow_ms, sent);
                         if let Some(again_ms) = delivery.again_ms {
                             let again = Event { time: made.time + again_ms, ..made };
-                            self.plan(now_ms + again_ms, Task::Send(Box::new(again), 0));
+                            self.plan(now_ms + again_ms, Task::Send(*tenant, Box::new(again), 0));
                         }
                     }
                 }
                 What::Fault(fault) => self.break_something(fault)?,
             },
-            Task::Send(event, tries) => {
-                let said = self.site.append(std::slice::from_ref(&event))?;
-                if said == Appended::Done || self.site.planted.is(Bug::HastyAnswer) {
+            Task::Send(tenant, event, tries) => {
+                let site = &mut self.of(tenant).site;
+                let said = site.append(std::slice::from_ref(&event))?;
+                if said == Appended::Done || site.planted.is(Bug::HastyAnswer) {
                     self.acknowledged.insert(event.id.clone());
                 } else if tries < 20 {
                     let again = Event { time: now_ms + 3_000 + self.door_off_ms, ..*event };
-                    self.plan(now_ms + 3_000, Task::Send(Box::new(again), tries + 1));
+                    self.plan(now_ms + 3_000, Task::Send(tenant, Box::new(again), tries + 1));
                 }
             }
             Task::Sample(tenant) => {
                 let period_ms = self.periods[tenant];
                 self.plan(now_ms + period_ms, Task::Sample(tenant));
                 if !self.calm && self.loads[tenant].silent_until_ms <= now_ms {
-                    let samples = sources::samples(&mut self.site, tenant, self.loads[tenant]);
+                    let load = self.loads[tenant];
+                    let samples = sources::samples(&mut self.of(tenant).site, tenant, load);
                     let id = format!("samples-{tenant}-{now_ms}");
                     let time = now_ms + self.door_off_ms;
                     let made = event("/samples", id, time, &sources::tenant(tenant), Fact::Samples(samples));
-                    self.plan(now_ms, Task::Send(Box::new(made), 20));
+                    self.plan(now_ms, Task::Send(tenant, Box::new(made), 20));
                 }
             }
             Task::Assign => {
-                self.assign();
+                self.parts.iter_mut().for_each(Part::assign);
                 self.plan(now_ms + 2_000, Task::Assign);
             }
         }
@@ -226,7 +223,7 @@ impl<'a> World<'a> {
 
     /// What an input does before it is a fact.
     fn take(&mut self, tenant: usize, input: &Input) {
-        let (now_ms, load) = (self.site.now_ms, &mut self.loads[tenant]);
+        let (now_ms, load) = (self.now_ms, &mut self.loads[tenant]);
         match input {
             Input::Load(percent, jobs) => (load.percent, load.jobs) = (*percent, *jobs),
             Input::Silence(length_ms) => load.silent_until_ms = now_ms + length_ms,
@@ -234,90 +231,77 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A partition whose owner is missed goes to another process.
-    fn assign(&mut self) {
-        let now_ms = self.site.now_ms;
-        let missed = |process: &Process| process.absent_until_ms > now_ms + MISSED_AFTER_MS / 2;
-        if missed(&self.engines[self.owners[0]].process) {
-            self.owners[0] = 1 - self.owners[0];
-        }
-        if missed(&self.executors[self.owners[1]].process) {
-            self.owners[1] = 1 - self.owners[1];
-        }
-        for (at, engine) in self.engines.iter_mut().enumerate() {
-            engine.assign(at == self.owners[0], now_ms);
-        }
-        for (at, executor) in self.executors.iter_mut().enumerate() {
-            executor.assign(at == self.owners[1], now_ms);
-        }
-    }
-
-    fn process(&mut self, role: Role, who: usize) -> &mut Process {
-        match role {
-            Role::Engine => &mut self.engines[who].process,
-            Role::Executor => &mut self.executors[who].process,
-        }
-    }
-
     fn break_something(&mut self, fault: &Fault) -> Result<(), Broken> {
-        let now_ms = self.site.now_ms;
+        let (now_ms, processes, calls) = (self.now_ms, self.story.processes, self.faults);
+        self.faults += 1;
+        let parts = &mut self.parts;
+        // What happens to one partition happens to each in turn.
+        let place = calls % parts.len();
         match fault {
             Fault::Crash(role, who, steps, down_ms) => {
-                let process = self.process(*role, *who);
+                let process = parts[place].unit(*role, who % processes);
                 process.doomed = Some((*steps, *down_ms));
                 process.wake_by(now_ms + 500);
             }
-            Fault::Freeze(role, who, length_ms) => self.process(*role, *who).freeze(now_ms + length_ms),
-            Fault::Rebalance(role) => {
-                let owner = &mut self.owners[usize::from(*role == Role::Executor)];
-                *owner = 1 - *owner;
-                self.assign();
+            Fault::Freeze(role, who, length_ms) => {
+                parts.iter_mut().for_each(|part| part.unit(*role, who % processes).freeze(now_ms + length_ms));
             }
+            Fault::Rebalance(role) => parts[place].rebalance(*role),
             Fault::CommitLost(role, happens) => {
-                self.site.store.lose[usize::from(*role == Role::Executor)].push(*happens);
+                parts[place].site.store.lose[usize::from(*role == Role::Executor)].push(*happens);
             }
-            Fault::AppendLost(happens) => self.site.log.lose.push(*happens),
-            Fault::SnapshotTorn => self.site.store.tear(),
-            Fault::Clock(role, who, off_ms) => self.process(*role, *who).off_ms = *off_ms,
+            Fault::AppendLost(happens) => parts[place].site.log.lose.push(*happens),
+            Fault::SnapshotTorn => parts[place].site.store.tear(),
+            Fault::Clock(role, who, off_ms) => {
+                parts.iter_mut().for_each(|part| part.unit(*role, who % processes).off_ms = *off_ms);
+            }
             Fault::DoorClock(off_ms) => self.door_off_ms = *off_ms,
-            Fault::CutOff(length_ms) => self.site.log.cut_off_until_ms = now_ms + length_ms,
+            Fault::CutOff(length_ms) => {
+                parts.iter_mut().for_each(|part| part.site.log.cut_off_until_ms = now_ms + length_ms);
+            }
             Fault::Echo(back) => {
-                let outcomes = self.site.log.read(0, usize::MAX >> 1).iter().rev().map(|record| &record.event);
+                let site = &mut parts[place].site;
+                let outcomes = site.log.read(0, usize::MAX >> 1).iter().rev().map(|record| &record.event);
                 let echo = outcomes.filter(|event| matches!(event.fact, Fact::Outcome(_))).nth(*back).cloned();
                 let Some(echo) = echo else { return Ok(()) };
-                self.site.append(&[echo])?;
+                site.append(&[echo])?;
             }
             Fault::Weather(weather, length_ms) => {
-                self.site.cloud.weather.insert(*weather, now_ms + length_ms);
+                parts.iter_mut().for_each(|part| {
+                    part.site.cloud.weather.insert(*weather, now_ms + length_ms);
+                });
             }
             Fault::Server(harm, nth) => {
-                if !self.site.cloud.harm(*harm, *nth, now_ms) {
+                if !parts[place].site.cloud.harm(*harm, *nth, now_ms) {
                     return Ok(());
                 }
-                self.executors[self.owners[1]].hint(now_ms);
+                parts[place].hint();
             }
         }
-        self.site.tally.fault(fault.kind());
+        parts[place].site.tally.fault(&fault.kind());
         Ok(())
     }
 
     /// Faults end, and people let go of everything.
     fn faults_off(&mut self) -> Result<(), Broken> {
-        let now_ms = self.site.now_ms;
+        let now_ms = self.now_ms;
         self.calm = true;
         self.door_off_ms = 0;
-        self.site.log.cut_off_until_ms = 0;
-        self.site.log.lose.clear();
-        self.site.store.lose.iter_mut().for_each(Vec::clear);
-        self.site.cloud.calm(now_ms);
-        let engines = self.engines.iter_mut().map(|engine| &mut engine.process);
-        for process in engines.chain(self.executors.iter_mut().map(|executor| &mut executor.process)) {
-            (process.off_ms, process.doomed) = (0, None);
-            if process.absent_until_ms > now_ms {
-                (process.absent_until_ms, process.wake_ms) = (now_ms, now_ms);
+        for part in &mut self.parts {
+            part.site.log.cut_off_until_ms = 0;
+            part.site.log.lose.clear();
+            part.site.store.lose.iter_mut().for_each(Vec::clear);
+            part.site.cloud.calm(now_ms);
+            for process in part.units() {
+                (process.off_ms, process.doomed) = (0, None);
+                if process.absent_until_ms > now_ms {
+                    (process.absent_until_ms, process.wake_ms) = (now_ms, now_ms);
+                }
             }
         }
-        for (tenant, groups) in self.story.groups.iter().enumerate() {
+        let story = self.story;
+        for (tenant, groups) in story.groups.iter().enumerate() {
+            let site = &mut self.of(tenant).site;
             let mut orders: Vec<Order> = groups.iter().map(|group| Order::Resume { group: group.clone() }).collect();
             orders.extend(groups.iter().map(|group| Order::LiftOverride { group: group.clone() }));
             orders.push(Order::KillSwitch { region: String::new(), adding: false, removing: false, until: None });
@@ -325,12 +309,12 @@ impl<'a> World<'a> {
             for (at, order) in orders.into_iter().enumerate() {
                 let fact = Fact::Control(Control { actor: "ops".to_owned(), reason: String::new(), order });
                 let id = format!("calm-{tenant}-{at}");
-                self.site.append(&[event("/api", id, now_ms, &sources::tenant(tenant), fact)])?;
+                site.append(&[event("/api", id, now_ms, &sources::tenant(tenant), fact)])?;
             }
-            let calm = sources::all_well(&self.site, tenant);
+            let calm = sources::all_well(site, tenant);
             for (at, fact) in calm.into_iter().enumerate() {
                 let id = format!("well-{tenant}-{at}");
-                self.site.append(&[event("/api", id, now_ms, &sources::tenant(tenant), fact)])?;
+                site.append(&[event("/api", id, now_ms, &sources::tenant(tenant), fact)])?;
             }
         }
         Ok(())
