@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 use weir::backend::{
-    Committed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot, Snapshots,
-    Stepped, Store, View, ViewKind, embedded::Embedded,
+    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
+    Snapshots, Stepped, Store, Switch, Switches, View, ViewKind, embedded::Embedded,
 };
 use weir_engine::{
     command::Command,
@@ -86,6 +86,20 @@ impl<S: Store> Machines for Behind<S> {
 
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {
         self.log.ledgers(partition)
+    }
+}
+
+impl<S: Store> Switches for Behind<S> {
+    fn set_switch(&self, switch: Switch) -> Result<()> {
+        self.log.set_switch(switch)
+    }
+
+    fn held(&self, tenant: &str, region: &str, deed: Deed, now_ms: i64) -> Option<String> {
+        self.log.held(tenant, region, deed, now_ms)
+    }
+
+    fn switch_silence(&self) -> Option<Duration> {
+        self.log.switch_silence()
     }
 }
 

@@ -4,9 +4,12 @@
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use weir::api::{
-    BODY_MAX,
-    export::{Line, Recorded},
+use weir::{
+    api::{
+        BODY_MAX,
+        export::{Line, Recorded},
+    },
+    backend::{Deed, Switches},
 };
 use weir_engine::{
     event::{Event, Fact, Record},
@@ -456,6 +459,8 @@ async fn orders_hold_and_are_answered_with_what_they_did() {
     let switched =
         post(&house, "/v1/kill-switch", "{\"region\": \"LON\", \"adding\": true, \"reason\": \"images\"}").await;
     assert!(switched.is(200), "{}", switched.body);
+    let held = || house.store.held("acme", "LON", Deed::Adding, now_ms());
+    assert!(held().unwrap().contains("stopped by admin@acme: \"images\""), "executors see it before any event");
     let tenant = get(&house, "/v1/tenant").await.body;
     assert_eq!(tenant["standing"]["quota"], 40, "the configured quota is in the log: {tenant}");
     assert_eq!(tenant["standing"]["kill_switches"].as_array().unwrap().len(), 1, "{tenant}");

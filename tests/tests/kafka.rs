@@ -13,7 +13,7 @@ use std::{
 };
 use weir::{
     backend::{
-        Backend, Error, Log, Machine, Machines, Settled, Snapshot, Stepped, Store,
+        Backend, Deed, Error, Log, Machine, Machines, Settled, Snapshot, Stepped, Store, Switch, Switches,
         cluster::Cluster,
         kafka::{
             Kafka, Settings,
@@ -85,6 +85,7 @@ weir_tests::promises! { @ OnABroker::new();
         who_waits_for_a_step_is_woken_by_it;
     history: decisions_are_paged_newest_first, decisions_are_found_by_record, views_are_set_replaced_and_taken_away,
         tenants_do_not_see_each_other;
+    switches: a_switch_holds_across_reopening_until_it_ends_or_is_lifted;
     snapshots: a_snapshot_comes_back_as_it_was, no_snapshot_is_newer_than_the_position, a_snapshot_is_immutable,
         the_newest_that_is_not_too_new_is_offered;
 }
@@ -129,6 +130,52 @@ fn an_owner_that_is_silent_is_not_live() {
     drop(owner);
     thread::sleep(Duration::from_millis(3_100));
     assert_eq!((at_once, other.stepped(0).unwrap()), ((up_to(1).committed, true), (up_to(1).committed, false)));
+}
+
+/// A switch that one process sets holds the calls of another within a moment, behind however many events. Whoever is cut off
+/// from `control` makes no server, and goes on by itself once the broker is back.
+#[test]
+fn a_kill_switch_reaches_every_process_and_silence_makes_no_server() {
+    let broker = Broker::new().unwrap();
+    let settings = Settings { control_silence: Duration::from_secs(3), ..broker.settings(1) };
+    setup(&settings).unwrap();
+    let (one, other) = (Kafka::open(settings.clone()).unwrap(), Kafka::open(settings).unwrap());
+    let held = |kafka: &Kafka, deed| kafka.held("acme", "LON", deed, START_MS);
+    let wait = |what: &str, most_ms: u64, so: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !so() {
+            assert!(began.elapsed() < Duration::from_millis(most_ms), "{what}: {:?}", held(&other, Deed::Adding));
+            thread::sleep(Duration::from_millis(1));
+        }
+        began.elapsed()
+    };
+    wait("the switches are read", 20_000, &|| held(&other, Deed::Adding).is_none());
+    // Nobody applies these.
+    one.append(0, &events("a", 5_000)).unwrap();
+    let stop = |adding| Switch {
+        tenant: "acme".into(),
+        region: String::new(),
+        adding,
+        removing: false,
+        until_ms: None,
+        actor: "ops".into(),
+        reason: "images".into(),
+    };
+    one.set_switch(stop(true)).unwrap();
+    let took = wait("the switch is heard of", 2_000, &|| held(&other, Deed::Adding).is_some());
+    println!("figure: a kill switch is known to another process {} ms after it was answered", took.as_millis());
+    assert!(held(&other, Deed::Adding).unwrap().contains("stopped by ops"));
+    assert_eq!(held(&other, Deed::Removing), None);
+    one.set_switch(stop(false)).unwrap();
+    wait("it is lifted", 2_000, &|| held(&other, Deed::Adding).is_none());
+
+    broker.kill().unwrap();
+    wait("silence is noticed", 10_000, &|| {
+        held(&other, Deed::Adding).is_some_and(|why| why.contains("not been heard"))
+    });
+    assert_eq!(held(&other, Deed::Removing), None);
+    broker.start().unwrap();
+    wait("it goes on", 30_000, &|| held(&other, Deed::Adding).is_none());
 }
 
 /// An owner that died in the middle of a commit, records written and nothing ended: none of it is ever seen.

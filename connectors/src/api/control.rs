@@ -8,6 +8,7 @@ use super::{
     door::PATIENCE,
     groups,
 };
+use crate::backend::Switch;
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -156,8 +157,21 @@ pub(super) async fn kill_switch(
     body: Whole,
 ) -> Answered {
     let KillSwitch { region, adding, removing, until, reason } = body.order()?;
-    let order = Order::KillSwitch { region, adding, removing, until: until.map(|Instant(ms)| ms) };
-    obey(&door, &caller.tenant, key, control(caller.actor(), reason, order)?, "").await
+    let until_ms = until.map(|Instant(ms)| ms);
+    let (tenant, actor) = (caller.tenant.clone(), caller.actor());
+    let order = Order::KillSwitch { region: region.clone(), adding, removing, until: until_ms };
+    let control = control(actor.clone(), reason.clone(), order)?;
+    // First where executors look before each call; the events may be far behind. Said twice it is the same, so who hears that
+    // the second did not happen says both again.
+    let switch = Switch { tenant, region, adding, removing, until_ms, actor, reason };
+    let deed = serde_json::to_string(&control).unwrap_or_default();
+    let (now_ms, tenant) = (door.clock.now_ms(), caller.tenant.as_str());
+    // An order that comes again after another one does not undo it.
+    let again = key.as_deref().map(|key| door.seen.find(tenant, key, &deed, now_ms)).transpose()?.flatten();
+    if again.is_none() {
+        door.ask(move |door| Ok(door.backend.set_switch(switch)?)).await?;
+    }
+    obey(&door, &caller.tenant, key, control, "").await
 }
 
 pub(super) fn control(actor: String, reason: String, order: Order) -> Result<Control, Problem> {

@@ -6,8 +6,8 @@
 //! later; [`Machines::wait_stepped`] waits for that, too.
 
 use super::{
-    Committed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot, Snapshots,
-    Stepped, Store, ViewKind,
+    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
+    Snapshots, Stepped, Store, Switch, Switches, ViewKind,
     kafka::{Follower, Kafka},
 };
 use std::{
@@ -205,6 +205,20 @@ impl Machines for Cluster {
 
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {
         self.kafka.ledgers(partition)
+    }
+}
+
+impl Switches for Cluster {
+    fn set_switch(&self, switch: Switch) -> Result<()> {
+        self.kafka.set_switch(switch)
+    }
+
+    fn held(&self, tenant: &str, region: &str, deed: Deed, now_ms: i64) -> Option<String> {
+        self.kafka.held(tenant, region, deed, now_ms)
+    }
+
+    fn switch_silence(&self) -> Option<Duration> {
+        self.kafka.switch_silence()
     }
 }
 

@@ -21,7 +21,10 @@ pub mod cassandra;
 pub mod cluster;
 pub mod embedded;
 pub mod kafka;
+mod switches;
 mod thinning;
+
+pub use switches::{Deed, Switch};
 
 /// A record as the log keeps it: an [`Event`]'s canonical line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +287,23 @@ pub trait Machines: Send + Sync {
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>>;
 }
 
+/// Kill switches, which executors ask before each call to a cloud. They do not wait behind events: what is set holds from the
+/// next call on, however far the engine is behind.
+pub trait Switches: Send + Sync {
+    /// Sets a switch, or lifts it, for all processes. Set again it is the same.
+    ///
+    /// # Errors
+    /// As for [`Log::append`].
+    fn set_switch(&self, switch: Switch) -> Result<()>;
+
+    /// Why a call must not be made at `now_ms`, where it must not: a switch, or, for a server that would be made, that
+    /// nothing has been heard of switches for too long. Never waits.
+    fn held(&self, tenant: &str, region: &str, deed: Deed, now_ms: i64) -> Option<String>;
+
+    /// For how long nothing has been heard of switches; `None` where they have not been read.
+    fn switch_silence(&self) -> Option<Duration>;
+}
+
 /// Snapshots of the step machine.
 pub trait Snapshots: Send + Sync {
     /// Keeps a snapshot beside those before it: the three newest at least, and as many older ones, spread over the events'
@@ -376,9 +396,9 @@ pub trait Store: Snapshots + History + HistoryWriter {}
 impl<T: Snapshots + History + HistoryWriter> Store for T {}
 
 /// Everything at once, as one installation has it.
-pub trait Backend: Log + Machines + Snapshots + History {}
+pub trait Backend: Log + Machines + Switches + Snapshots + History {}
 
-impl<T: Log + Machines + Snapshots + History> Backend for T {}
+impl<T: Log + Machines + Switches + Snapshots + History> Backend for T {}
 
 /// The partition of a tenant: all of its groups share it, so shared metrics and quotas need no coordination.
 #[must_use]

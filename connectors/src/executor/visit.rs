@@ -12,7 +12,7 @@ use super::{
     worker::{Error, Lanes},
 };
 use crate::{
-    backend::{Log, Machines, Ownership, Settled, View, ViewKind},
+    backend::{Deed, Log, Machines, Ownership, Settled, Switches, View, ViewKind},
     clock::Clock,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -26,6 +26,8 @@ use weir_engine::{
 };
 use weir_grammar::policy::Balancer;
 
+/// How soon a call is tried again that a kill switch held, milliseconds.
+const HELD_MS: u64 = 5_000;
 /// Outcomes appended in one go.
 const APPEND_MAX: usize = 100;
 
@@ -64,7 +66,7 @@ impl Fresh {
     }
 }
 
-impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
+impl<B: Log + Machines + Switches + ?Sized + 'static> Visit<B> {
     /// Visits a group. Answers its ledger, unless the group is over and forgotten.
     ///
     /// # Errors
@@ -154,20 +156,30 @@ impl<B: Log + Machines + ?Sized + 'static> Visit<B> {
         let alone = chains.remove(&None).unwrap_or_default().into_iter().map(|call| vec![call]);
         let mut running = JoinSet::new();
         for chain in alone.chain(chains.into_values()) {
-            let (lane, command) = (Arc::clone(&lane), ledger.newest());
+            let (lane, command) = (Arc::clone(&lane), ledger.newest().clone());
             let order = chain.iter().any(|call| matches!(call, Call::Create { .. }));
             let spec = order.then(|| command.spec.clone());
-            let (uid, fresh) = (ledger.uid(), fresh.clone());
+            let (uid, fresh, backend) = (ledger.uid(), fresh.clone(), Arc::clone(&self.backend));
             running.spawn(async move {
                 let (mut answers, mut later) = (Vec::with_capacity(chain.len()), None);
+                let (tenant, region) = (command.tenant.as_str(), command.spec.region.as_str());
+                // Asked when it is a call's turn: a switch that is set while calls queue holds those, too.
+                let allowed = |deed: Option<Deed>| {
+                    fresh.check()?;
+                    match deed.and_then(|deed| backend.held(tenant, region, deed, fresh.clock.now_ms())) {
+                        None => Ok(()),
+                        Some(text) => Err(CloudError { kind: CloudErrorKind::Later { after_ms: HELD_MS }, text }),
+                    }
+                };
                 for call in chain {
                     let said = match (&later, &call, &spec) {
                         (Some(error), _, _) => Answer::Failed(CloudError::clone(error)),
                         (None, Call::Create { slot, name, zone }, Some(spec)) => {
                             let (name, zone, spec) = (name.clone(), zone.clone(), spec.clone());
-                            create(&lane, ServerOrder { uid, slot: *slot, name, spec, zone }, &fresh).await
+                            let order = ServerOrder { uid, slot: *slot, name, spec, zone };
+                            create(&lane, order, &*fresh.clock, &allowed).await
                         }
-                        (None, call, _) => change(&lane, call, &fresh).await,
+                        (None, call, _) => change(&lane, call, &allowed).await,
                     };
                     if let Answer::Failed(error @ CloudError { kind: CloudErrorKind::Later { .. }, .. }) = &said {
                         later = Some(error.clone());
@@ -231,10 +243,15 @@ async fn look(lane: &Arc<Lane>, ledger: &Ledger, clock: &dyn Clock) -> Result<(O
     Ok((Observation::new(listed, members), at_ms))
 }
 
-async fn create(lane: &Lane, order: ServerOrder, fresh: &Fresh) -> Answer {
+async fn create(
+    lane: &Lane,
+    order: ServerOrder,
+    clock: &dyn Clock,
+    allowed: &impl Fn(Option<Deed>) -> Result<(), CloudError>,
+) -> Answer {
     // Before the budget: an order that is not sent is not paid for.
-    let launched = fresh.check().and_then(|()| {
-        lane.launch(fresh.clock.now_ms()).map_err(|after_ms| {
+    let launched = allowed(Some(Deed::Adding)).and_then(|()| {
+        lane.launch(clock.now_ms()).map_err(|after_ms| {
             let text = format!("the launch budget of region `{}` is spent for now", order.spec.region);
             CloudError { kind: CloudErrorKind::Later { after_ms }, text }
         })
@@ -245,7 +262,7 @@ async fn create(lane: &Lane, order: ServerOrder, fresh: &Fresh) -> Answer {
     tracing::info!(server = order.name, uid = %order.uid, slot = %order.slot, "orders a server");
     let call = async {
         // Once more when it is this call's turn, which may be long after.
-        fresh.check()?;
+        allowed(Some(Deed::Adding))?;
         lane.cloud.create(&order).await
     };
     match lane.call("the order for a server", call).await {
@@ -254,7 +271,7 @@ async fn create(lane: &Lane, order: ServerOrder, fresh: &Fresh) -> Answer {
     }
 }
 
-async fn change(lane: &Lane, call: &Call, fresh: &Fresh) -> Answer {
+async fn change(lane: &Lane, call: &Call, allowed: &impl Fn(Option<Deed>) -> Result<(), CloudError>) -> Answer {
     let cloud = &lane.cloud;
     tracing::info!(?call, "changes a cloud");
     let (what, done) = match call {
@@ -267,8 +284,10 @@ async fn change(lane: &Lane, call: &Call, fresh: &Fresh) -> Answer {
             return Answer::Failed(CloudError { kind: CloudErrorKind::Refused, text });
         }
     };
+    // Who joins again is back in service, which no switch forbids.
+    let deed = (!matches!(call, Call::Join { .. })).then_some(Deed::Removing);
     let call = async {
-        fresh.check()?;
+        allowed(deed)?;
         done.await
     };
     match lane.call(what, call).await {

@@ -9,7 +9,7 @@ use super::{
     visit::{Held, Visit},
 };
 use crate::{
-    backend::{self, Log, Machine, Machines, Ownership},
+    backend::{self, Log, Machine, Machines, Ownership, Switches},
     clock::Clock,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -118,7 +118,7 @@ pub struct Executor<B: ?Sized> {
     hints: broadcast::Sender<Hint>,
 }
 
-impl<B: Log + Machines + ?Sized + 'static> Executor<B> {
+impl<B: Log + Machines + Switches + ?Sized + 'static> Executor<B> {
     /// Executors over a log and store, and the clouds of the configuration. Nothing runs before [`Executor::run`].
     #[must_use]
     pub fn new(

@@ -9,6 +9,7 @@ pub mod history;
 pub mod log;
 pub mod machines;
 pub mod snapshots;
+pub mod switches;
 pub mod trimming;
 
 /// A log and store that outlives the handles on it.
@@ -48,6 +49,7 @@ macro_rules! promises {
                 views_are_set_replaced_and_taken_away, tenants_do_not_see_each_other;
             snapshots: a_snapshot_comes_back_as_it_was, no_snapshot_is_newer_than_the_position,
                 a_snapshot_is_immutable, the_newest_that_is_not_too_new_is_offered, three_are_kept_and_not_all;
+            switches: a_switch_holds_across_reopening_until_it_ends_or_is_lifted;
             trimming: old_events_go_but_never_those_a_snapshot_needs, nothing_goes_without_a_snapshot,
                 old_decisions_and_commands_go_but_the_table_stays;
         }

@@ -3,8 +3,8 @@
 use super::faults::{Effect, Faults, Met, Moment};
 use std::{sync::Arc, time::Duration};
 use weir::backend::{
-    Backend, Committed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
-    Snapshots, Stepped, ViewKind,
+    Backend, Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
+    Snapshots, Stepped, Switch, Switches, ViewKind,
 };
 use weir_engine::{
     command::Command,
@@ -121,6 +121,18 @@ impl<B: Backend> Machines for Faulty<B> {
     }
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {
         self.read(|inner| inner.ledgers(partition))
+    }
+}
+
+impl<B: Backend> Switches for Faulty<B> {
+    fn set_switch(&self, switch: Switch) -> Result<()> {
+        self.read(|inner| inner.set_switch(switch.clone()))
+    }
+    fn held(&self, tenant: &str, region: &str, deed: Deed, now_ms: i64) -> Option<String> {
+        self.inner.held(tenant, region, deed, now_ms)
+    }
+    fn switch_silence(&self) -> Option<Duration> {
+        self.inner.switch_silence()
     }
 }
 

@@ -4,7 +4,7 @@
 //! Reads go to the file at once, each at one moment of it. Writes go through the one [`writer`], which commits all that
 //! wait in one durable transaction. Nobody else may have the folder meanwhile. It never starts empty where a store was.
 
-use super::{Error, Result};
+use super::{Error, Result, switches::Board};
 use crate::clock::{Clock, WallClock};
 use folder::Folder;
 use redb::Durability;
@@ -12,7 +12,7 @@ use signals::{Seen, Signals};
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
 };
 use store::{Stop, Store};
@@ -28,6 +28,7 @@ mod room;
 mod signals;
 mod snapshots;
 mod store;
+mod switches;
 mod tables;
 mod trim;
 mod writer;
@@ -79,6 +80,9 @@ pub struct Embedded {
     partitions: u32,
     store: Arc<Store>,
     signals: Arc<Signals>,
+    switches: Mutex<Board>,
+    /// Held by who sets a switch.
+    setting: Mutex<()>,
     keep: Keep,
     // `None` only while it is being dropped: the writer ends when the sender is gone.
     writer: Option<(Jobs, JoinHandle<()>)>,
@@ -121,6 +125,7 @@ impl Embedded {
                 store.folder().path().display()
             )));
         }
+        let switches = Mutex::new(Board::of(store.read(switches::all)?));
         let signals = Arc::new(Signals::new(seen));
         let keep = Keep { events_ms: settings.events_ms, decisions_ms: settings.decisions_ms, partitions };
         let writer = Writer {
@@ -135,7 +140,16 @@ impl Embedded {
             .name("weir-writer".into())
             .spawn(move || writer.run(&jobs))
             .map_err(|error| Error::Failed(format!("cannot start the store's writer: {error}")))?;
-        Ok(Self { log_id, partitions, store, signals, keep, writer: Some((sender, thread)) })
+        Ok(Self {
+            log_id,
+            partitions,
+            store,
+            signals,
+            switches,
+            setting: Mutex::default(),
+            keep,
+            writer: Some((sender, thread)),
+        })
     }
 
     /// Writes; answers when it is on the disk. `bytes`: about how many.

@@ -36,6 +36,9 @@ pub(super) const SNAPSHOTS: TableDefinition<(u32, u64), &[u8]> = TableDefinition
 /// (partition, next offset, number) to a piece of a snapshot.
 pub(super) const CHUNKS: TableDefinition<(u32, u64, u32), &[u8]> = TableDefinition::new("chunks");
 
+/// (tenant, region) to a kill switch, JSON. Not in stores of older builds, until they are written to.
+pub(super) const SWITCHES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("switches");
+
 /// In [`META`]: [`FORMAT`], little endian as all numbers there.
 pub(super) const META_FORMAT: &str = "format";
 /// In [`META`]: the log's name, text.
@@ -61,6 +64,7 @@ pub(super) struct Tables<'t> {
     pub(super) ledgers: Table<'t, (u32, u64), &'static [u8]>,
     pub(super) snapshots: Table<'t, (u32, u64), &'static [u8]>,
     pub(super) chunks: Table<'t, (u32, u64, u32), &'static [u8]>,
+    pub(super) switches: Table<'t, (&'static str, &'static str), &'static [u8]>,
 }
 
 impl<'t> Tables<'t> {
@@ -81,6 +85,7 @@ impl<'t> Tables<'t> {
             ledgers: write.open_table(LEDGERS)?,
             snapshots: write.open_table(SNAPSHOTS)?,
             chunks: write.open_table(CHUNKS)?,
+            switches: write.open_table(SWITCHES)?,
         })
     }
 }

@@ -125,6 +125,15 @@ impl Appender {
         batch.wait(lines.len(), until)
     }
 
+    /// Writes one record under a key, and waits as [`Appender::append`] does. Answers its offset.
+    pub(super) fn put(&self, topic: &str, partition: u32, key: &str, value: &[u8]) -> Result<u64> {
+        let batch = Arc::new(Batch::default());
+        let until = Instant::now() + TRIED_FOR + Duration::from_secs(5);
+        let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));
+        send(&producer, topic, partition, Some(key), value, &batch, until);
+        batch.wait(1, until)
+    }
+
     /// Writes one record under a key and does not wait. One that is lost is followed by another.
     pub(super) fn announce(&self, topic: &str, partition: u32, key: &str, value: &[u8]) {
         let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,5 @@
-//! The `control` topic: what names the log. Written once by `weir setup`, read at every start.
+//! The `control` topic: what names the log, written once by `weir setup` and read at every start. The kill switches beside it
+//! are the [`switchboard`](super::switchboard)'s.
 
 use super::{
     super::{Error, Result},
@@ -11,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde::{Deserialize, Serialize};
 
 /// The key of the record that names the log.
-const KEY: &str = "log";
+pub(super) const KEY: &str = "log";
 /// How topics are laid out. Rises when an older build could not read them any more.
 const FORMAT: u32 = 1;
 

@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use switchboard::Switchboard;
 use table::Table;
 use tail::Tail;
 use topics::Topics;
@@ -32,6 +33,7 @@ mod owner;
 mod reader;
 mod record;
 mod settings;
+mod switchboard;
 mod table;
 mod tail;
 mod topics;
@@ -52,11 +54,12 @@ pub struct Kafka {
     asker: BaseConsumer,
     /// Reads and writes positions; of a group that never has a member.
     positions: BaseConsumer,
-    appender: Appender,
+    appender: Arc<Appender>,
     readers: Readers,
     ends: Ends,
     table: Arc<Table>,
     tail: Tail,
+    switchboard: Switchboard,
     tenures: Mutex<Tenures>,
 }
 
@@ -72,9 +75,16 @@ impl Kafka {
         identity.must_have(settings.partitions)?;
         topics::verify(&asker, &settings, &topics, identity.partitions)?;
         let table = Arc::new(Table::default());
+        let appender = Arc::new(Appender::new(settings.clone())?);
         Ok(Self {
             positions: settings.consumer("step", Sees::Committed)?,
-            appender: Appender::new(settings.clone())?,
+            switchboard: Switchboard::start(
+                settings.clone(),
+                topics.control.clone(),
+                identity.clone(),
+                Arc::clone(&appender),
+            )?,
+            appender,
             readers: Readers::new(settings.clone(), topics.events.clone()),
             ends: Ends::default(),
             tail: Tail::start(settings.clone(), topics.commands.clone(), Arc::clone(&table))?,

@@ -223,7 +223,7 @@ fn gather(reader: &mut Reader, most: usize, until: Instant) -> Result<Vec<Line>>
 }
 
 /// Gives `consumer` one partition, from an offset on.
-fn assign(consumer: &BaseConsumer, topic: &str, partition: u32, from: u64) -> Result<()> {
+pub(super) fn assign(consumer: &BaseConsumer, topic: &str, partition: u32, from: u64) -> Result<()> {
     let mut place = TopicPartitionList::with_capacity(1);
     let from = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
     place

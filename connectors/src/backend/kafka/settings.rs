@@ -35,6 +35,8 @@ pub struct Settings {
     /// An owner of the step machine that commits nothing for this long is not live, milliseconds. It writes the time down once
     /// a minute at least.
     pub silence_ms: i64,
+    /// From this long a silence of `control` on no server is made.
+    pub control_silence: Duration,
     /// How clients prove who they are, and to whom they speak.
     pub security: Security,
     /// How long a call waits for brokers that do not answer.
@@ -72,6 +74,7 @@ impl Default for Settings {
             replication: 3,
             events_ms: 30 * 24 * 3_600_000,
             silence_ms: 180_000,
+            control_silence: Duration::from_secs(30),
             security: Security::default(),
             patience: Duration::from_secs(30),
         }

@@ -36,7 +36,7 @@ pub(super) struct Topics {
     pub(super) outputs: String,
     /// The newest ledger of each group uid.
     pub(super) ledger: String,
-    /// The log's name and number of partitions.
+    /// The log's name and number of partitions, kill switches, heartbeats.
     pub(super) control: String,
 }
 
@@ -73,13 +73,14 @@ impl Topics {
         // The broker's clock, never a sender's.
         events.push(("message.timestamp.type", Must::Be("LogAppendTime")));
         let mut commands = compact.to_vec();
+        // What is old there is told by the broker's clock, too.
         commands.push(("message.timestamp.type", Must::Be("LogAppendTime")));
         let mut all = vec![
             topic(&self.events, partitions, &events),
             topic(&self.commands, partitions, &commands),
             topic(&self.outputs, partitions, &kept(OUTPUTS_MS)),
             topic(&self.ledger, partitions, &compact),
-            topic(&self.control, 1, &compact),
+            topic(&self.control, 1, &commands),
         ];
         for topic in &mut all {
             topic.rules.push(("unclean.leader.election.enable", Must::Be("false")));

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     backend::{
-        Committed, History, Stepped, ViewKind,
+        Committed, History, Stepped, Switch, ViewKind,
         embedded::{Embedded, Settings},
     },
     clock::{HeldClock, ScaledClock},
@@ -265,6 +265,37 @@ async fn nothing_is_done_before_the_engine_has_caught_up() {
     assert_eq!(rig.cloud.made().unwrap(), 2);
     rig.send(Vec::new(), true);
     rig.until_settled(3).await;
+    rig.stop().await.unwrap();
+}
+
+/// A switch that the engine has not heard of holds the calls all the same, those of one group that queue, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_switch_holds_the_next_call() {
+    let mut rig = Rig::new();
+    let switch = |adding, removing| Switch {
+        tenant: "acme".to_owned(),
+        region: "LON".to_owned(),
+        adding,
+        removing,
+        until_ms: None,
+        actor: "ops".to_owned(),
+        reason: "images".to_owned(),
+    };
+    rig.backend.set_switch(switch(true, false)).unwrap();
+    rig.send(vec![command(1, 3)], true);
+    rig.start();
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.cloud.made().unwrap(), 0);
+    rig.backend.set_switch(switch(false, true)).unwrap();
+    rig.until_settled(3).await;
+    rig.send(vec![command(2, 1)], true);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.ready(), 3, "nothing is taken out of service");
+    rig.backend.set_switch(switch(false, false)).unwrap();
+    rig.until_settled(1).await;
+    // What was held was no failure: nothing was tried in vain, and no group is degraded.
+    assert_eq!(rig.cloud.made().unwrap(), 3);
+    assert!(!rig.outcomes().iter().any(|outcome| matches!(outcome.happening, Happening::Degraded { .. })));
     rig.stop().await.unwrap();
 }
 
