@@ -2,7 +2,7 @@
 //! engine with nobody listening. Recovery does it after a take-over; `why` and export do it for a moment in the past.
 
 use crate::{
-    backend::{self, Backend},
+    backend::{self, Backend, Skips},
     worker::Engine,
 };
 use weir_engine::{
@@ -62,6 +62,7 @@ pub(crate) fn recover<E: Engine>(
     stop: &dyn Fn() -> bool,
 ) -> Result<Recovered<E>, Error> {
     let Recovered { mut state, snapshot } = start::<E>(backend, partition, until)?;
+    let skips = Skips::of(&backend.skips(partition)?);
     while state.next() < until && !stop() {
         let wanted = usize::try_from(until - state.next()).unwrap_or(PAGE).min(PAGE);
         let lines = backend.read(partition, state.next(), wanted)?;
@@ -71,6 +72,7 @@ pub(crate) fn recover<E: Engine>(
             return Err(backend::Error::OutOfRange(text).into());
         }
         for line in lines {
+            let line = skips.obey(line);
             let at = Position { partition, offset: line.offset };
             // Muted: what comes out was committed when it was first decided.
             state.step(&line).map_err(|reason| Error::Halted { at, reason })?;

@@ -6,7 +6,7 @@
 
 use crate::{
     api::Moment,
-    backend::{Backend, Error, Kept, Result, partition_of},
+    backend::{Backend, Error, Kept, Result, Skips, partition_of},
     clock::Clock,
     replay,
 };
@@ -136,6 +136,7 @@ impl Asked<'_> {
         let Some(line) = self.backend.read(self.partition, position.offset, 1)?.into_iter().next() else {
             return Ok(recorded(decision));
         };
+        let line = Skips::of(&self.backend.skips(self.partition)?).obey(line);
         let record = replay::record(&line).map_err(damaged)?;
         let made = state.step(&record).map_err(|halt| damaged(halt.to_string()))?;
         let source = if made.decisions.contains(&decision) { Source::RerunEqual } else { Source::RerunOther };

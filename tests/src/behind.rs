@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use weir::backend::{
-    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
+    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Skip, Snapshot,
     Snapshots, Stepped, Store, Switch, Switches, View, ViewKind, embedded::Embedded,
 };
 use weir_engine::{
@@ -82,6 +82,14 @@ impl<S: Store> Machines for Behind<S> {
 
     fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)> {
         self.log.commands_after(partition, after, patience)
+    }
+
+    fn skips(&self, partition: u32) -> Result<Vec<Skip>> {
+        self.log.skips(partition)
+    }
+
+    fn skip(&self, owner: &Ownership, skip: Skip) -> Result<()> {
+        self.log.skip(owner, skip)
     }
 
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {

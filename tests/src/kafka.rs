@@ -26,6 +26,8 @@ pub struct Broker {
     port: String,
     /// `127.0.0.1:PORT`.
     pub address: String,
+    /// The door that asks for a name.
+    pub sasl: String,
 }
 
 impl Broker {
@@ -70,8 +72,9 @@ impl Broker {
         if let Some(front) = front {
             command.env("WEIR_KAFKA_BEHIND", front.to_string());
         }
-        let address = answer(command, &format!("{SCRIPT} up {port}"))?.trim().to_owned();
-        Ok(Self { port, address })
+        let said = answer(command, &format!("{SCRIPT} up {port}"))?;
+        let (address, sasl) = said.trim().split_once('\n').context("it names one address")?;
+        Ok(Self { port, address: address.to_owned(), sasl: sasl.to_owned() })
     }
 
     /// Ends it as a fallen machine would.

@@ -98,6 +98,8 @@ pub struct PartitionStatus {
     pub live: bool,
     /// The log's time, epoch milliseconds, where the owner knows it.
     pub t_ms: Option<i64>,
+    /// What goes wrong there at the moment, and is tried again.
+    pub trouble: Option<String>,
     /// Why its worker ended, where it did.
     pub halted: Option<String>,
 }

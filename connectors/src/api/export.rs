@@ -10,7 +10,7 @@ use super::{
     body::{Asked, Instant},
     door::PATIENCE,
 };
-use crate::backend;
+use crate::backend::{self, Skips};
 use axum::{
     body::{Body, Bytes},
     extract::State,
@@ -197,6 +197,7 @@ fn write(door: &Door, header: &Header, state: &[u8], send: &dyn Fn(Bytes) -> boo
     let mut text = Vec::new();
     push(&mut text, &Line::Header(header.clone()))?;
     push(&mut text, &Line::State(STANDARD.encode(state)))?;
+    let skips = Skips::of(&door.backend.skips(header.partition)?);
     let mut next = header.from;
     while next < header.until {
         let most = usize::try_from(header.until - next).unwrap_or(CHUNK).min(CHUNK);
@@ -206,6 +207,7 @@ fn write(door: &Door, header: &Header, state: &[u8], send: &dyn Fn(Bytes) -> boo
         };
         let mut decisions = door.backend.decisions_between(header.partition, next, last + 1)?.into_iter().peekable();
         for line in lines {
+            let line = skips.obey(line);
             let offset = line.offset;
             let event = Event::from_line(&line.bytes)
                 .map_err(|error| backend::Error::Damaged(format!("record {}:{offset}: {error}", header.partition)))?;

@@ -21,8 +21,11 @@ pub(super) async fn ready(State(door): State<Arc<Door>>) -> Result<Json<Value>, 
     let waits = partitions.iter().find_map(|status| match &status.halted {
         Some(why) => Some(format!("partition {} has halted: {why}", status.partition)),
         None if !status.live => {
-            let behind = status.end.saturating_sub(status.next);
-            Some(format!("partition {} has no live owner; {behind} records are to be applied", status.partition))
+            let (partition, behind) = (status.partition, status.end.saturating_sub(status.next));
+            Some(match &status.trouble {
+                Some(trouble) => format!("partition {partition}: {trouble}"),
+                None => format!("partition {partition} has no live owner; {behind} records are to be applied"),
+            })
         }
         None => None,
     });
@@ -47,7 +50,15 @@ async fn standing(door: &Arc<Door>) -> Result<Vec<PartitionStatus>, Problem> {
             .map(|partition| {
                 let (committed, live) = door.backend.stepped(partition)?;
                 let (_, end) = door.backend.range(partition)?;
-                Ok(PartitionStatus { partition, next: committed.next, end, live, t_ms: None, halted: None })
+                Ok(PartitionStatus {
+                    partition,
+                    next: committed.next,
+                    end,
+                    live,
+                    t_ms: None,
+                    trouble: None,
+                    halted: None,
+                })
             })
             .collect(),
     })

@@ -6,7 +6,7 @@
 //! later; [`Machines::wait_stepped`] waits for that, too.
 
 use super::{
-    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
+    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Skip, Snapshot,
     Snapshots, Stepped, Store, Switch, Switches, ViewKind,
     kafka::{Follower, Kafka},
 };
@@ -201,6 +201,14 @@ impl Machines for Cluster {
 
     fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)> {
         self.kafka.commands_after(partition, after, patience)
+    }
+
+    fn skips(&self, partition: u32) -> Result<Vec<Skip>> {
+        self.kafka.skips(partition)
+    }
+
+    fn skip(&self, owner: &Ownership, skip: Skip) -> Result<()> {
+        self.kafka.skip(owner, skip)
     }
 
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {

@@ -21,9 +21,11 @@ pub mod cassandra;
 pub mod cluster;
 pub mod embedded;
 pub mod kafka;
+mod skip;
 mod switches;
 mod thinning;
 
+pub use skip::{Skip, Skips};
 pub use switches::{Deed, Switch};
 
 /// A record as the log keeps it: an [`Event`]'s canonical line.
@@ -279,6 +281,19 @@ pub trait Machines: Send + Sync {
     /// # Errors
     /// The system's.
     fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)>;
+
+    /// The records of a partition that every replay passes over, by offset. An owner asks after its take-over.
+    ///
+    /// # Errors
+    /// The system's.
+    fn skips(&self, partition: u32) -> Result<Vec<Skip>>;
+
+    /// Lets every replay pass over a record: the one at which the step machine stands. In one durable transaction with the
+    /// ownership, so that nobody can have applied it.
+    ///
+    /// # Errors
+    /// As for `commit_step`; [`Error::Failed`] where the machine stands elsewhere.
+    fn skip(&self, owner: &Ownership, skip: Skip) -> Result<()>;
 
     /// All ledgers of a partition.
     ///

@@ -30,6 +30,7 @@ mod rehearsal;
 mod replay;
 mod run;
 mod setup;
+mod skip;
 mod stage;
 mod status;
 mod test;
@@ -109,6 +110,7 @@ enum Command {
     Override(overrides::Override),
     Remove(orders::Remove),
     KillSwitch(orders::KillSwitch),
+    Skip(skip::Args),
     Log(log::Args),
     Replay(replay::Args),
     Backtest(backtest::Args),
@@ -155,6 +157,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Override(args) => wait(false, overrides::run(&args, &global, output)),
         Command::Remove(args) => wait(false, orders::remove(&args, &global, output)),
         Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
+        Command::Skip(args) => wait(false, skip::run(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),
         Command::Replay(args) => replay::run(&args, output),
         Command::Backtest(args) => backtest::run(&args, output),

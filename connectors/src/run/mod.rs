@@ -40,6 +40,15 @@ pub use clouds::ConfiguredClouds;
 pub use roles::{Role, Roles};
 use workers::Workers;
 
+/// Opens the log and store of a configuration, for a command that works on them itself.
+///
+/// # Errors
+/// Where they are away, in use, or not set up.
+pub async fn open(config: &Config) -> Result<Arc<dyn Backend>, Error> {
+    let clock: Arc<dyn Clock> = Arc::new(WallClock);
+    Ok(System::open(config, &clock).await?.backend)
+}
+
 /// Decisions that a slow listener may be behind; it then misses some and is told how many.
 const DECISIONS_MAX: usize = 4_096;
 /// Between an executor's end that nobody asked for and its next beginning.
@@ -281,6 +290,7 @@ fn hooks(backend: &Arc<dyn Backend>, clock: &Arc<dyn Clock>, workers: &Arc<Worke
             end: status.end,
             live: status.live,
             t_ms: Some(status.t_ms),
+            trouble: status.trouble,
             halted: status.halted.map(|halted| format!("at record `{}`: {}", halted.at, halted.reason)),
         };
         workers.status().into_iter().map(standing).collect()

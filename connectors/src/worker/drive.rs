@@ -93,7 +93,13 @@ pub(super) fn run<E: Engine>(backend: &dyn Backend, partition: u32, settings: &S
     loop {
         drive.begin(shared);
         let end = Tenure::<E>::run(backend, partition, settings, shared, drive.suspect);
-        let Some(pause) = drive.after(end, settings, shared) else { return };
+        let Some(pause) = drive.after(end, settings, shared) else {
+            if wait_for_a_skip(backend, partition, settings, shared) {
+                drive = Drive::new(partition, settings);
+                continue;
+            }
+            return;
+        };
         let until = Instant::now() + pause;
         while Instant::now() < until {
             if shared.stopping() {
@@ -102,6 +108,22 @@ pub(super) fn run<E: Engine>(backend: &dyn Backend, partition: u32, settings: &S
             thread::sleep(settings.poll.min(until.saturating_duration_since(Instant::now())));
         }
     }
+}
+
+/// Where the partition has halted, waits until an operator lets it pass over the record. Answers whether it may go on.
+fn wait_for_a_skip(backend: &dyn Backend, partition: u32, settings: &Settings, shared: &Shared) -> bool {
+    let halted = shared.status.lock().map_or(None, |status| status.halted.clone());
+    let Some(Halted { at, .. }) = halted else { return false };
+    while !shared.stopping() {
+        // A log that is away has nothing to say now.
+        if backend.skips(partition).is_ok_and(|skips| skips.iter().any(|skip| skip.offset == at.offset)) {
+            tracing::warn!(%at, "goes on past the record, as an operator said");
+            shared.update(|status| status.halted = None);
+            return true;
+        }
+        thread::sleep(settings.poll);
+    }
+    false
 }
 
 fn halt(shared: &Shared, halted: Halted) -> Option<Duration> {

@@ -54,6 +54,10 @@ impl Engine for Partition {
     }
 
     fn step(&mut self, line: &Line) -> Result<Effects, String> {
+        // No event of ours is empty.
+        if line.bytes.is_empty() {
+            return Err("there is nothing to read: something other than Weir wrote into the log".into());
+        }
         self.step_line(line.offset, line.appended_ms, &line.bytes).map_err(|halt| halt.to_string())
     }
 

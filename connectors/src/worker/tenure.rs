@@ -7,7 +7,7 @@ use super::{
     ticks::{Idle, Ticks, sleep},
 };
 use crate::{
-    backend::{Backend, Committed, Error, Line, Machine, Ownership, Snapshot, Stepped, View, ViewKind},
+    backend::{Backend, Committed, Error, Line, Machine, Ownership, Skips, Snapshot, Stepped, View, ViewKind},
     replay::{self, Recovered},
 };
 use std::{
@@ -32,6 +32,8 @@ pub(super) struct Tenure<'a, E> {
     /// A record at which the engine has panicked: applied alone, so that those before it are committed first.
     suspect: Option<u64>,
     state: E,
+    /// Records to be passed over, as of the take-over: none is added while one owns the partition.
+    skips: Skips,
     /// What was committed last.
     live: bool,
     ticks: Ticks,
@@ -75,6 +77,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
     ) -> Result<Option<Self>, End> {
         let (owner, committed) = backend.take_over(Machine::Step, partition)?;
         shared.update(|status| (status.epoch, status.next) = (owner.epoch, committed.next));
+        let skips = Skips::of(&backend.skips(partition)?);
         let recovered = catch_unwind(AssertUnwindSafe(|| {
             replay::recover::<E>(backend, partition, committed.next, &|| shared.stopping())
         }));
@@ -92,6 +95,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
             shared: Arc::clone(shared),
             suspect,
             state,
+            skips,
             live: false,
             ticks: Ticks::new(owner.epoch),
             saved: snapshot.unwrap_or(0),
@@ -134,7 +138,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
             Some(suspect) if suspect == next => 1,
             _ => self.settings.batch,
         };
-        Ok(self.backend.read(self.owner.partition, next, most.min(self.settings.batch))?)
+        let lines = self.backend.read(self.owner.partition, next, most.min(self.settings.batch))?;
+        Ok(lines.into_iter().map(|line| self.skips.obey(line)).collect())
     }
 
     /// Applies lines and commits what came out. Where one cannot be applied, those before it are committed.
@@ -220,8 +225,12 @@ impl<'a, E: Engine> Tenure<'a, E> {
     /// What a person must look at, where the clock is the reason for not being live.
     fn behind(&self) -> Option<String> {
         let ahead_ms = self.state.t().saturating_sub(self.settings.clock.now_ms());
-        (ahead_ms > self.settings.ahead_ms)
-            .then(|| format!("this machine's clock is {} s behind the log's time: set it right", ahead_ms / 1_000))
+        if ahead_ms > self.settings.ahead_ms {
+            return Some(format!("this machine's clock is {} s behind the log's time: set it right", ahead_ms / 1_000));
+        }
+        // Its own tick was applied and the log's time is where it was: the log's clock, which wrote it down, is behind.
+        (-ahead_ms > self.settings.ahead_ms && self.ticks.has_made())
+            .then(|| format!("this machine's clock is {} s ahead of the log's: set it right", -ahead_ms / 1_000))
     }
 
     /// Nothing is in the log that is not applied: writes the time down where that is due, else waits. Answers whether it

@@ -54,6 +54,11 @@ impl Ticks {
         if next <= now_ms { Idle::Tick } else { Idle::Sleep((next - now_ms).min(settings.tick_max_ms)) }
     }
 
+    /// Whether any was made.
+    pub(super) fn has_made(&self) -> bool {
+        self.made > 0
+    }
+
     /// A tick at `now_ms`.
     pub(super) fn make(&mut self, partition: u32, now_ms: i64) -> Event {
         self.made += 1;

@@ -3,8 +3,8 @@
 use super::faults::{Effect, Faults, Met, Moment};
 use std::{sync::Arc, time::Duration};
 use weir::backend::{
-    Backend, Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Snapshot,
-    Snapshots, Stepped, Switch, Switches, ViewKind,
+    Backend, Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Skip,
+    Snapshot, Snapshots, Stepped, Switch, Switches, ViewKind,
 };
 use weir_engine::{
     command::Command,
@@ -118,6 +118,12 @@ impl<B: Backend> Machines for Faulty<B> {
     }
     fn commands_after(&self, partition: u32, after: u64, _: Duration) -> Result<(u64, Vec<Command>)> {
         self.read(|inner| inner.commands_after(partition, after, Duration::ZERO))
+    }
+    fn skips(&self, partition: u32) -> Result<Vec<Skip>> {
+        self.read(|inner| inner.skips(partition))
+    }
+    fn skip(&self, owner: &Ownership, skip: Skip) -> Result<()> {
+        self.read(|inner| inner.skip(owner, skip.clone()))
     }
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {
         self.read(|inner| inner.ledgers(partition))

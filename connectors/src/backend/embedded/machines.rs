@@ -2,12 +2,15 @@
 //! replaced and does not know it yet; it is the same promise as with many processes.
 
 use super::{
-    super::{Committed, Error, Kept, Machine, Machines, Ownership, READ_BYTES_MAX, Result, Settled, Stepped, View},
+    super::{
+        Committed, Error, Kept, Machine, Machines, Ownership, READ_BYTES_MAX, Result, Settled, Skip, Stepped, View,
+        skip::must_stand_there,
+    },
     Embedded,
     history::view_key,
     signals::Change,
     store::Stop,
-    tables::{CURRENT, LEDGERS, STEPPED},
+    tables::{CURRENT, LEDGERS, SKIPS, STEPPED},
     writer::Batch,
 };
 use redb::ReadableTable;
@@ -100,6 +103,31 @@ impl Machines for Embedded {
                 commands.push(decode(row.value(), "a command")?);
             }
             Ok((mark, commands))
+        })
+    }
+
+    fn skips(&self, partition: u32) -> Result<Vec<Skip>> {
+        self.check(partition)?;
+        self.store.read(|read| {
+            let table = match read.open_table(SKIPS) {
+                Ok(table) => table,
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(error.into()),
+            };
+            let rows = table.range((partition, 0)..=(partition, u64::MAX))?;
+            rows.map(|row| Ok(decode(row?.1.value(), "a skip")?)).collect()
+        })
+    }
+
+    fn skip(&self, owner: &Ownership, skip: Skip) -> Result<()> {
+        self.check(owner.partition)?;
+        let (owner, row) = (*owner, encode(&skip)?);
+        self.write(row.len(), move |batch| {
+            fence(batch, &owner, Machine::Step)?;
+            let stands = committed(&batch.tables.stepped, owner.partition)?.next;
+            must_stand_there(owner.partition, stands, skip.offset)?;
+            batch.tables.skips.insert((owner.partition, skip.offset), row.as_slice())?;
+            Ok(())
         })
     }
 

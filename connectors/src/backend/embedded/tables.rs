@@ -36,6 +36,8 @@ pub(super) const SNAPSHOTS: TableDefinition<(u32, u64), &[u8]> = TableDefinition
 /// (partition, next offset, number) to a piece of a snapshot.
 pub(super) const CHUNKS: TableDefinition<(u32, u64, u32), &[u8]> = TableDefinition::new("chunks");
 
+/// (partition, offset) to a record that replays pass over, JSON. Not in stores of older builds, either.
+pub(super) const SKIPS: TableDefinition<(u32, u64), &[u8]> = TableDefinition::new("skips");
 /// (tenant, region) to a kill switch, JSON. Not in stores of older builds, until they are written to.
 pub(super) const SWITCHES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("switches");
 
@@ -64,6 +66,7 @@ pub(super) struct Tables<'t> {
     pub(super) ledgers: Table<'t, (u32, u64), &'static [u8]>,
     pub(super) snapshots: Table<'t, (u32, u64), &'static [u8]>,
     pub(super) chunks: Table<'t, (u32, u64, u32), &'static [u8]>,
+    pub(super) skips: Table<'t, (u32, u64), &'static [u8]>,
     pub(super) switches: Table<'t, (&'static str, &'static str), &'static [u8]>,
 }
 
@@ -85,6 +88,7 @@ impl<'t> Tables<'t> {
             ledgers: write.open_table(LEDGERS)?,
             snapshots: write.open_table(SNAPSHOTS)?,
             chunks: write.open_table(CHUNKS)?,
+            skips: write.open_table(SKIPS)?,
             switches: write.open_table(SWITCHES)?,
         })
     }

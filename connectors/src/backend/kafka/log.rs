@@ -11,7 +11,7 @@ use super::{
 };
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 use std::time::{Duration, Instant};
-use weir_engine::event::Event;
+use weir_engine::{event::Event, id::Position};
 
 impl Log for Kafka {
     fn log_id(&self) -> String {
@@ -35,7 +35,19 @@ impl Log for Kafka {
         if lines.is_empty() {
             return Ok(self.range(partition)?.1);
         }
-        self.appender.append(&self.topics.events, partition, &lines)
+        // What is written now comes after all that is known now; in a topic that was made again it does not.
+        let known = self.ends.newest(partition);
+        let first = self.appender.append(&self.topics.events, partition, &lines)?;
+        if let Some(known) = known.filter(|known| first <= *known) {
+            let (first, known) = (Position { partition, offset: first }, Position { partition, offset: known });
+            return Err(Error::Damaged(format!(
+                "it was written as `{first}` and `{known}` was there before, so `{}` was deleted and made again; it is not in the \
+                 log: stop Weir, and bring the topic back or begin a new installation under another `prefix`",
+                self.topics.events
+            )));
+        }
+        self.ends.reached(partition, first + lines.len() as u64 - 1);
+        Ok(first)
     }
 
     fn read(&self, partition: u32, from: u64, most: usize) -> Result<Vec<Line>> {

@@ -2,7 +2,7 @@
 //! committed in the transaction that carries what came out, under a group that never has a member.
 
 use super::{
-    super::{Committed, Error, Log, Machine, Machines, Ownership, Result, Settled, Stepped},
+    super::{Committed, Error, Log, Machine, Machines, Ownership, Result, Settled, Skip, Stepped},
     Kafka,
     failure::cannot,
     owner::Owner,
@@ -24,10 +24,10 @@ use weir_engine::{
 
 /// An ownership of this process.
 pub(super) struct Tenure {
-    epoch: u64,
-    owner: Owner,
+    pub(super) epoch: u64,
+    pub(super) owner: Owner,
     /// How the step machine stands; nothing for the settle machine.
-    standing: Standing,
+    pub(super) standing: Standing,
     /// The ledgers as they were taken over, until they are asked for or change.
     ledgers: Option<Ledgers>,
 }
@@ -78,6 +78,14 @@ impl Machines for Kafka {
         Ok(self.table.commands_after(partition, after, patience))
     }
 
+    fn skips(&self, partition: u32) -> Result<Vec<Skip>> {
+        self.known_skips(partition)
+    }
+
+    fn skip(&self, owner: &Ownership, skip: Skip) -> Result<()> {
+        self.commit_skip(owner, &skip)
+    }
+
     fn ledgers(&self, partition: u32) -> Result<Vec<(GroupUid, Vec<u8>)>> {
         self.check(partition)?;
         let tenure = self.tenures().get(&(Machine::Settle, partition)).cloned();
@@ -108,6 +116,7 @@ impl Kafka {
             live,
             mark: tenure.standing.mark + commands.len() as u64,
             committed,
+            skips: tenure.standing.skips.clone(),
             last_ms,
         };
         let topics = &self.topics;
@@ -336,7 +345,7 @@ impl Kafka {
     }
 
     /// The position with its standing, as it is committed.
-    fn place(&self, partition: u32, standing: &Standing) -> Result<TopicPartitionList> {
+    pub(super) fn place(&self, partition: u32, standing: &Standing) -> Result<TopicPartitionList> {
         let mut place = TopicPartitionList::with_capacity(1);
         let next = Offset::Offset(i64::try_from(standing.committed.next).unwrap_or(i64::MAX));
         let metadata = serde_json::to_string(standing).map_err(|error| Error::Failed(error.to_string()))?;
@@ -346,24 +355,24 @@ impl Kafka {
         Ok(place)
     }
 
-    fn group(&self) -> Result<rdkafka::consumer::ConsumerGroupMetadata> {
+    pub(super) fn group(&self) -> Result<rdkafka::consumer::ConsumerGroupMetadata> {
         let none = || Error::Failed("the group of positions has no name".into());
         self.positions.group_metadata().ok_or_else(none)
     }
 
-    fn tenure(&self, owner: &Ownership, machine: Machine) -> Result<Arc<Mutex<Tenure>>> {
+    pub(super) fn tenure(&self, owner: &Ownership, machine: Machine) -> Result<Arc<Mutex<Tenure>>> {
         let fenced = Error::Fenced { partition: owner.partition };
         let tenure = self.tenures().get(&(machine, owner.partition)).cloned().filter(|_| owner.machine == machine);
         tenure.filter(|tenure| lock(tenure).epoch == owner.epoch).ok_or(fenced)
     }
 
-    fn tenures(&self) -> MutexGuard<'_, Tenures> {
+    pub(super) fn tenures(&self) -> MutexGuard<'_, Tenures> {
         self.tenures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // A commit that broke off has marked its owner as over.
-fn lock(tenure: &Mutex<Tenure>) -> MutexGuard<'_, Tenure> {
+pub(super) fn lock(tenure: &Mutex<Tenure>) -> MutexGuard<'_, Tenure> {
     tenure.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

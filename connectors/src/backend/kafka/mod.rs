@@ -33,6 +33,7 @@ mod owner;
 mod reader;
 mod record;
 mod settings;
+mod skips;
 mod switchboard;
 mod table;
 mod tail;
@@ -70,7 +71,7 @@ impl Kafka {
     /// Where there is none, its topics break the rules, or no broker answers.
     pub fn open(settings: Settings) -> Result<Self> {
         let topics = Topics::new(&settings.prefix);
-        let asker = settings.consumer("asker", Sees::Everything)?;
+        let asker = settings.asker()?;
         let identity = control::find(&settings, &topics, &asker)?;
         identity.must_have(settings.partitions)?;
         topics::verify(&asker, &settings, &topics, identity.partitions)?;

@@ -26,8 +26,10 @@ struct Reader {
     partition: u32,
     /// The offset of the next line it gives.
     next: u64,
-    /// Lines that were fetched by somebody who only waited for them.
+    /// Lines that were fetched by somebody who only waited for them, or before a hole was noticed.
     ahead: VecDeque<Line>,
+    /// It has been at the end.
+    ended: bool,
 }
 
 /// What a look at a reader showed.
@@ -40,18 +42,16 @@ impl Reader {
     /// The next line, waited for until `until`.
     fn look(&mut self, until: Instant) -> Result<Seen> {
         if let Some(line) = self.ahead.pop_front() {
-            self.next = line.offset + 1;
-            return Ok(Seen::Line(line));
+            return Ok(Seen::Line(self.give(line)));
         }
         loop {
             match self.consumer.poll(until.saturating_duration_since(Instant::now())) {
                 Some(Ok(message)) => {
-                    let line = self.line(&message)?;
-                    self.next = line.offset + 1;
-                    return Ok(Seen::Line(line));
+                    let line = line(&message);
+                    return Ok(Seen::Line(self.give(line)));
                 }
                 // Who waits goes on waiting: there is more once somebody writes.
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
                 Some(Err(error)) if is_passing(&error) => {}
                 Some(Err(error)) if is_out_of_range(&error) => {
                     let asked = Position { partition: self.partition, offset: self.next };
@@ -66,22 +66,24 @@ impl Reader {
         }
     }
 
-    fn line(&self, message: &BorrowedMessage<'_>) -> Result<Line> {
-        let offset = u64::try_from(message.offset()).unwrap_or(u64::MAX);
-        // INVARIANT: offsets leave no gap, since nobody writes events in a transaction and nothing compacts them.
-        if offset != self.next {
-            let (wanted, found) = (
-                Position { partition: self.partition, offset: self.next },
-                Position { partition: self.partition, offset },
-            );
-            return Err(Error::Damaged(format!(
-                "record `{wanted}` is missing and `{found}` comes next: something other than Weir wrote into `{}`",
-                message.topic()
-            )));
+    /// The line, or in its place a hole: where offsets are missing, something other than Weir has written, in a transaction or
+    /// with a key, and who reads must neither pass that over nor wait for it.
+    fn give(&mut self, line: Line) -> Line {
+        let at = self.next;
+        self.next += 1;
+        if line.offset == at {
+            return line;
         }
-        let appended_ms = message.timestamp().to_millis().unwrap_or_default();
-        Ok(Line { offset, appended_ms, bytes: message.payload().unwrap_or_default().to_vec() })
+        let hole = Line { offset: at, appended_ms: line.appended_ms, bytes: Vec::new() };
+        self.ahead.push_front(line);
+        hole
     }
+}
+
+fn line(message: &BorrowedMessage<'_>) -> Line {
+    let offset = u64::try_from(message.offset()).unwrap_or(u64::MAX);
+    let appended_ms = message.timestamp().to_millis().unwrap_or_default();
+    Line { offset, appended_ms, bytes: message.payload().unwrap_or_default().to_vec() }
 }
 
 /// The readers of the events.
@@ -133,9 +135,16 @@ impl Readers {
             None => self.fresh(partition, from)?,
         };
         let lines = gather(&mut reader, most, Instant::now() + self.settings.patience)?;
+        if lines.is_empty()
+            && reader.ended
+            && from < ends(&reader.consumer, &self.topic, partition, self.settings.patience)?.1
+        {
+            // The reader was at the end, and what is before the end is no record: the mark of somebody's transaction.
+            return Ok(vec![Line { offset: from, appended_ms: 0, bytes: Vec::new() }]);
+        }
         if lines.is_empty() {
             let at = Position { partition, offset: from };
-            return Err(Error::Failed(format!("record `{at}` is in the log and no broker hands it out: try again")));
+            return Err(Error::Away(format!("record `{at}` is in the log and no broker hands it out: try again")));
         }
         self.put_back(reader);
         Ok(lines)
@@ -185,7 +194,7 @@ impl Readers {
     fn fresh(&self, partition: u32, from: u64) -> Result<Reader> {
         let consumer = self.settings.consumer("reader", Sees::Committed)?;
         assign(&consumer, &self.topic, partition, from)?;
-        Ok(Reader { consumer, partition, next: from, ahead: VecDeque::new() })
+        Ok(Reader { consumer, partition, next: from, ahead: VecDeque::new(), ended: false })
     }
 
     fn put_back(&self, reader: Reader) {
@@ -257,7 +266,7 @@ pub(super) fn whole(
             Some(Err(error)) if is_passing(&error) => {}
             Some(Err(error)) => return Err(cannot(&format!("read `{topic}`"), &error)),
             None if Instant::now() > until => {
-                return Err(Error::Failed(format!("no broker hands out `{topic}`: try again")));
+                return Err(Error::Away(format!("no broker hands out `{topic}`: try again")));
             }
             None => {}
         }

@@ -13,6 +13,8 @@ use weir_engine::{command::Command, decision::Decision};
 pub(super) const STEPPED: &str = "stepped";
 pub(super) const WRITTEN: &str = "written";
 pub(super) const OWNER: &str = "owner";
+/// What keys of skips begin with; the offset follows.
+pub(super) const SKIP: &str = "skip ";
 
 /// A command with its mark: how many the partition had given with it.
 #[derive(Debug, Deserialize)]
@@ -31,6 +33,9 @@ pub(super) struct Standing {
     /// Commands given so far.
     pub(super) mark: u64,
     pub(super) committed: Committed,
+    /// Offsets of records that replays pass over. Why stands in the topic beside it, under [`SKIP`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) skips: Vec<u64>,
     /// When the record before the position was appended, so that another record at its offset is known for one.
     pub(super) last_ms: Option<i64>,
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What may be chosen.
@@ -61,6 +61,9 @@ pub const PARTITIONS: u32 = 16;
 
 /// How long a configured installation waits for brokers that do not answer: whoever asked is told soon and asks again.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One question of several, while no broker answers.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Bytes of the largest record: a line, a ledger, a view's row, with room for what Kafka writes beside it.
 pub(super) const RECORD_BYTES_MAX: usize = 4 << 20;
@@ -192,6 +195,40 @@ impl Settings {
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.error.backoff.ms", "50");
         config.create_with_context(Quiet).map_err(|error| cannot("make a consumer", &error))
+    }
+}
+
+impl Settings {
+    /// A consumer for questions, once a broker has answered it.
+    ///
+    /// # Errors
+    /// Where none does, or all refuse who asks.
+    pub(super) fn asker(&self) -> Result<BaseConsumer> {
+        let asker = self.consumer("asker", Sees::Everything)?;
+        let brokers = self.brokers.join(",");
+        let until = Instant::now() + self.patience;
+        loop {
+            let Err(error) = asker.fetch_metadata(None, LOOK) else { return Ok(asker) };
+            // Who is not let in sees only that nobody answers; why is told beside it.
+            while let Some(told) = asker.poll(Duration::ZERO) {
+                if told.is_err_and(|told| told.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication)) {
+                    return Err(Error::Failed(self.refused(&brokers)));
+                }
+            }
+            if Instant::now() > until {
+                return Err(cannot(&format!("ask Kafka (`{brokers}`) for its topics"), &error));
+            }
+        }
+    }
+
+    fn refused(&self, brokers: &str) -> String {
+        match &self.security.sasl {
+            Some((mechanism, user, _)) => format!(
+                "Kafka (`{brokers}`) refuses the credentials of `{user}` by {mechanism}: correct `credentials_file` or \
+                 `mechanism` of `[log]`"
+            ),
+            None => format!("Kafka (`{brokers}`) asks for a user and a password: name a `credentials_file` in `[log]`"),
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! older than what is known changes nothing.
 
 use super::{
-    super::{Error, READ_BYTES_MAX, Result},
-    record::{Given, STEPPED, Standing, WRITTEN, Written, decode},
+    super::{Error, READ_BYTES_MAX, Result, Skip},
+    record::{Given, SKIP, STEPPED, Standing, WRITTEN, Written, decode},
 };
 use rdkafka::Message;
 use std::{
@@ -26,6 +26,8 @@ pub(super) struct Rows {
     /// When it was written, epoch milliseconds.
     stood_ms: i64,
     written: u64,
+    /// Why records are passed over, by offset.
+    skips: BTreeMap<u64, Skip>,
     /// The newest command of each uid, by mark.
     commands: BTreeMap<u64, Command>,
     newest: HashMap<GroupUid, (u64, u64)>,
@@ -80,6 +82,9 @@ impl Table {
             let mut partitions = self.lock();
             let rows = partitions.entry(partition).or_default();
             rows.written = rows.written.max(next);
+        } else if key.starts_with(SKIP.as_bytes()) {
+            let skip: Skip = decode(value, topic)?;
+            self.lock().entry(partition).or_default().skips.insert(skip.offset, skip);
         } else {
             let given = decode(value, topic)?;
             self.lock().entry(partition).or_default().give(given);
@@ -107,7 +112,7 @@ impl Table {
     /// How the step machine stands, and when it said so, epoch milliseconds.
     pub(super) fn standing(&self, partition: u32, patience: Duration) -> Result<(Standing, i64)> {
         if !self.wait(partition, patience, |_| true) {
-            return Err(Error::Failed(format!("the commands of partition {partition} cannot be read yet: try again")));
+            return Err(Error::Away(format!("the commands of partition {partition} cannot be read yet: try again")));
         }
         Ok(self.lock().get(&partition).map(|rows| (rows.standing.clone(), rows.stood_ms)).unwrap_or_default())
     }
@@ -115,6 +120,11 @@ impl Table {
     /// The newest standing that this process has seen, whether or not it has seen all.
     pub(super) fn known(&self, partition: u32) -> Option<Standing> {
         self.lock().get(&partition).filter(|rows| rows.standing_at.is_some()).map(|rows| rows.standing.clone())
+    }
+
+    /// Why records are passed over, as far as it is known.
+    pub(super) fn skips(&self, partition: u32) -> BTreeMap<u64, Skip> {
+        self.lock().get(&partition).map(|rows| rows.skips.clone()).unwrap_or_default()
     }
 
     /// Waits until the record at `offset` is applied.

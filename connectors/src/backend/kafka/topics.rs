@@ -7,7 +7,7 @@ use super::{
     super::{Error, Result},
     control,
     failure::cannot,
-    settings::{BaseConsumer, PARTITIONS, RECORD_BYTES_MAX, Sees, Settings, ends},
+    settings::{BaseConsumer, PARTITIONS, RECORD_BYTES_MAX, Settings, ends},
 };
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
@@ -151,7 +151,7 @@ pub struct Setup {
 /// Where topics are there that break the rules, that belong to another log, or that lost their fellows.
 pub fn setup(settings: &Settings) -> Result<Setup> {
     let topics = Topics::new(&settings.prefix);
-    let asker = settings.consumer("asker", Sees::Everything)?;
+    let asker = settings.asker()?;
     let there = there(&asker, settings)?;
     let known = match there.get(&topics.control) {
         Some(_) => control::read(settings, &topics, &asker)?,

@@ -1,0 +1,213 @@
+//! An installation on a broker and a node that are shared, with one tenant in each partition.
+
+use super::server::{Ended, Server, run};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, RwLockReadGuard},
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::runtime::Runtime;
+use weir::backend::{kafka::Settings, partition_of};
+use weir_tests::{cassandra::Node, kafka::Broker};
+
+/// How long anything may take on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLICY: &str = r#"edition 2026
+
+alarm down: shared from "down"
+
+launch small {
+  image  "app-1"
+  flavor "small"
+}
+
+group app {
+  region   "LON"
+  capacity 2..30
+  launch   small
+  cooldown 1s
+
+  rule surge {
+    webhook "surge"
+    add 3
+    cooldown 1s
+  }
+
+  rule rescue {
+    when alarm down is critical
+    add 2
+    cooldown 1h
+  }
+}
+"#;
+
+/// What the processes of an installation share, and a client of their doors.
+pub struct Place {
+    folder: tempfile::TempDir,
+    pub broker: Arc<Broker>,
+    pub node: &'static Node,
+    _runs: RwLockReadGuard<'static, ()>,
+    settings: Settings,
+    pub tenants: Vec<String>,
+    runtime: Runtime,
+    client: reqwest::Client,
+}
+
+impl Place {
+    pub fn new(partitions: u32) -> Self {
+        Self::on(Broker::shared().unwrap(), partitions)
+    }
+
+    pub fn on(broker: Arc<Broker>, partitions: u32) -> Self {
+        let (node, runs) = Node::shared();
+        let tenant = |partition| {
+            let mut names = (0..).map(|number| format!("t{number}"));
+            names.find(|name| partition_of(name, partitions) == partition).unwrap()
+        };
+        let tenants: Vec<String> = (0..partitions).map(tenant).collect();
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+            settings: broker.settings(partitions),
+            broker,
+            node,
+            _runs: runs,
+            tenants,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            client: weir::http::client().unwrap(),
+        };
+        place.write("app.weir", POLICY);
+        place.write("cassandra.toml", "username = \"cassandra\"\npassword = \"cassandra\"\n");
+        place.tenants.iter().for_each(|tenant| place.write(tenant, &format!("token-of-{tenant}-aaaaaaaaaaaa\n")));
+        place
+    }
+
+    /// Writes a file that the processes share.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// A process's folder, with its configuration.
+    pub fn process(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let partitions = self.tenants.len();
+        let mut text = format!(
+            "[log]\nkind = \"kafka\"\nbrokers = [\"{}\"]\nprefix = \"{}\"\npartitions = {partitions}\nreplication = 1\n\
+             [store]\nkind = \"cassandra\"\nnodes = [\"{}\"]\nkeyspace = \"weir_operating\"\nreplication = 1\n\
+             credentials_file = \"../cassandra.toml\"\n[executor]\nlook = \"250ms\"\nsweep = \"5s\"\n",
+            self.broker.address, self.settings.prefix, self.node.address
+        );
+        for tenant in &self.tenants {
+            text.push_str(&format!(
+                "[[tenant]]\nname = \"{tenant}\"\ntoken_file = \"../{tenant}\"\n[[cloud]]\ntenant = \"{tenant}\"\n\
+                 kind = \"simulated\"\n[cloud.simulated]\nfile = \"../cloud-{tenant}\"\nbuild_ms = [200, 600]\n"
+            ));
+        }
+        fs::write(folder.join("weir.toml"), text).unwrap();
+        folder
+    }
+
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}-{name}", self.settings.prefix)
+    }
+
+    /// Deletes a topic and makes it again as it was, as somebody would by hand.
+    pub fn make_again(&self, name: &str, partitions: u32) {
+        const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+        let (topic, partitions) = (self.topic(name), partitions.to_string());
+        self.broker.tool(TOPICS, &["--delete", "--topic", &topic]).unwrap();
+        let began = Instant::now();
+        let make = [
+            "--create",
+            "--topic",
+            &topic,
+            "--partitions",
+            &partitions,
+            "--config",
+            "message.timestamp.type=LogAppendTime",
+        ];
+        while let Err(error) = self.broker.tool(TOPICS, &make) {
+            assert!(began.elapsed() < PATIENCE, "{error}");
+        }
+    }
+
+    /// A GET without a token.
+    pub fn get(&self, url: &str) -> (u16, String) {
+        self.runtime.block_on(async {
+            let Ok(answer) = self.client.get(url).send().await else { return (0, String::new()) };
+            (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+        })
+    }
+
+    fn wait(&self, server: &Server, what: &str, so: impl Fn(u16, &str) -> bool) -> String {
+        let began = Instant::now();
+        loop {
+            let (status, body) = self.get(&format!("{}/readyz", server.url()));
+            if so(status, &body) {
+                return body;
+            }
+            assert!(began.elapsed() < PATIENCE, "not {what}: {status} {body}: {}", server.said());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until the server is live in all partitions.
+    pub fn wait_ready(&self, server: &Server) {
+        self.wait(server, "ready", |status, body| {
+            let body: Value = serde_json::from_str(body).unwrap_or_default();
+            let partitions = body["partitions"].as_array().map_or(0, Vec::len);
+            status == 200 && partitions == self.tenants.len()
+        });
+    }
+
+    /// Waits until the server is not, for this reason, and answers its words.
+    pub fn wait_not_ready(&self, server: &Server, why: &str) -> String {
+        let body = self.wait(server, why, |status, body| status == 503 && body.contains(why));
+        let body: Value = serde_json::from_str(&body).unwrap();
+        body["detail"].as_str().unwrap().to_owned()
+    }
+
+    /// Raises an alarm through a door. Answers the status, the body, and when to come again.
+    pub fn alarm(&self, server: &Server, tenant: &str) -> (u16, String, Option<String>) {
+        let now = weir_engine::time::rfc3339(weir::clock::Clock::now_ms(&weir::clock::WallClock));
+        let alert = json!({
+            "status": "firing", "labels": { "alertname": "down", "severity": "critical" }, "annotations": {},
+            "startsAt": now, "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "1",
+        });
+        let body = json!({
+            "version": "4", "groupKey": "{}", "receiver": "weir", "status": "firing", "alerts": [alert],
+            "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "truncatedAlerts": 0,
+        });
+        let url = format!("{}/v1/alarms/alertmanager", server.url());
+        let post = self.client.post(url).bearer_auth(format!("token-of-{tenant}-aaaaaaaaaaaa")).json(&body);
+        self.runtime.block_on(async {
+            let answer = post.send().await.unwrap();
+            let retry = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+            (answer.status().as_u16(), answer.text().await.unwrap(), retry)
+        })
+    }
+
+    /// A replay of what the log has, compared with what was recorded.
+    pub fn verify(&self, server: &Server, tenant: &str) {
+        let exported = done(server.ask(&["log", "export", "--tenant", tenant]));
+        self.write("log.ndjson", &exported);
+        let verified = done(run(self.folder.path(), &["replay", "log.ndjson", "--verify"]));
+        assert!(verified.contains("decisions: equal to the record"), "{verified}");
+    }
+}
+
+/// What a command said that did what it was asked.
+pub fn done(ended: Ended) -> String {
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    ended.out
+}
+
+/// Why a command refused.
+pub fn found(ended: Ended) -> String {
+    assert_eq!(ended.code, 1, "{}{}", ended.out, ended.err);
+    ended.err
+}
