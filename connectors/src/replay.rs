@@ -52,6 +52,8 @@ pub(crate) struct Recovered<E> {
     pub(crate) state: E,
     /// The position of the snapshot; `None` where it was the first record.
     pub(crate) snapshot: Option<u64>,
+    /// The log's time there.
+    pub(crate) snapshot_ms: Option<i64>,
 }
 
 /// As [`state_at`], for any machine. Gives up between pages where `stop` says so; the state then is of an earlier record.
@@ -61,7 +63,7 @@ pub(crate) fn recover<E: Engine>(
     until: u64,
     stop: &dyn Fn() -> bool,
 ) -> Result<Recovered<E>, Error> {
-    let Recovered { mut state, snapshot } = start::<E>(backend, partition, until)?;
+    let Recovered { mut state, snapshot, snapshot_ms } = start::<E>(backend, partition, until)?;
     let skips = Skips::of(&backend.skips(partition)?);
     while state.next() < until && !stop() {
         let wanted = usize::try_from(until - state.next()).unwrap_or(PAGE).min(PAGE);
@@ -78,7 +80,7 @@ pub(crate) fn recover<E: Engine>(
             state.step(&line).map_err(|reason| Error::Halted { at, reason })?;
         }
     }
-    Ok(Recovered { state, snapshot })
+    Ok(Recovered { state, snapshot, snapshot_ms })
 }
 
 /// The newest state that is kept and readable, at or before `until`.
@@ -89,14 +91,15 @@ fn start<E: Engine>(backend: &dyn Backend, partition: u32, until: u64) -> Result
         let at = Position { partition, offset: snapshot.at.next };
         match E::restore(&snapshot.state) {
             Ok(state) if state.next() == at.offset && state.digest() == snapshot.at.digest => {
-                return Ok(Recovered { state, snapshot: Some(at.offset) });
+                let snapshot_ms = Some(state.t());
+                return Ok(Recovered { state, snapshot: Some(at.offset), snapshot_ms });
             }
             Ok(_) => tracing::warn!(%at, "a snapshot holds the state of another position; using the one before"),
             Err(reason) => tracing::warn!(%at, reason, "a snapshot cannot be read; using the one before"),
         }
         at_most = at.offset.checked_sub(1);
     }
-    Ok(Recovered { state: E::new(&backend.log_id(), partition), snapshot: None })
+    Ok(Recovered { state: E::new(&backend.log_id(), partition), snapshot: None, snapshot_ms: None })
 }
 
 /// A line as the engine takes it.

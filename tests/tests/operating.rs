@@ -193,3 +193,86 @@ fn a_start_names_what_is_away_and_whose_credentials_are_wrong() {
     place.wait_ready(&known);
     assert_eq!(known.end("-TERM"), Some(0));
 }
+
+/// The lines of a doctor, by what they are about.
+fn examined(ended: &server::Ended) -> Vec<(String, bool, String)> {
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        (line["about"].as_str().unwrap().to_owned(), line["ok"] == true, line["text"].as_str().unwrap().to_owned())
+    };
+    ended.out.lines().map(line).collect()
+}
+
+/// Nothing is wrong with a new installation; then one thing after the other is, and each is named with what to do.
+#[test]
+fn a_doctor_names_each_thing_that_will_not_work() {
+    let place = Place::new(1);
+    let folder = place.process("one");
+    let doctor = |folder: &std::path::Path| run(folder, &["doctor", "--json"]);
+    let before = doctor(&folder);
+    assert!(before.code == 1 && before.out.contains("run `weir setup`"), "{before:?}");
+    done(run(&folder, &["setup"]));
+    let well = doctor(&folder);
+    assert_eq!(well.code, 0, "{well:?}");
+    let looked: Vec<String> = examined(&well).into_iter().map(|(about, ..)| about).collect();
+    let all = [
+        "configuration",
+        "secrets",
+        "data folder",
+        "disk",
+        "kafka",
+        "log",
+        "topics",
+        "clock",
+        "cassandra",
+        "schema",
+        "replication",
+        "clock",
+        "snapshots",
+    ];
+    assert_eq!(looked, all);
+    let shown = done(run(&folder, &["doctor"]));
+    assert!(shown.lines().all(|line| line.starts_with("ok ")) && shown.contains("ms apart at most"), "{shown}");
+
+    let broken = |name: &str, change: &dyn Fn(String) -> String| {
+        let folder = place.process(name);
+        let file = folder.join("weir.toml");
+        std::fs::write(&file, change(std::fs::read_to_string(&file).unwrap())).unwrap();
+        let ended = doctor(&folder);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        let wrong = examined(&ended).into_iter().filter(|(_, ok, _)| !ok);
+        wrong.map(|(about, _, text)| format!("{about}: {text}")).collect::<Vec<String>>()
+    };
+    let copies = broken("copies", &|text| text.replace("replication = 1", "replication = 3"));
+    assert!(copies.iter().any(|text| text.starts_with("topics: ") && text.contains("has 1 copies")), "{copies:#?}");
+    assert!(copies.iter().any(|text| text.starts_with("replication: ") && text.contains("otherwise")), "{copies:#?}");
+    let tenant = &place.tenants[0];
+    let token = broken("token", &|text| text.replace(&format!("\"../{tenant}\""), "\"../nobody\""));
+    assert!(matches!(&token[..], [one] if one.starts_with("secrets: ") && one.contains("nobody")), "{token:#?}");
+    let count = broken("partitions", &|text| text.replace("partitions = 1", "partitions = 2"));
+    assert!(count[0].contains("has 1 partitions and 2 are asked for"), "{count:#?}");
+    let key = broken("key", &|text| text.replace("look =", "looks ="));
+    assert!(matches!(&key[..], [one] if one.starts_with("configuration: ") && one.contains("looks")), "{key:#?}");
+    let topic = place.topic("events");
+    let set = [
+        "--alter",
+        "--entity-type",
+        "topics",
+        "--entity-name",
+        &topic,
+        "--add-config",
+        "retention.ms=1000,message.timestamp.type=CreateTime",
+    ];
+    place.broker.tool("kafka.admin.ConfigCommand", &set).unwrap();
+    let topics = broken("topics", &|text| text);
+    for setting in ["retention.ms", "message.timestamp.type"] {
+        assert!(topics.iter().any(|text| text.contains(setting) && text.contains("Kafka's tools")), "{topics:#?}");
+    }
+
+    // The embedded log needs less, and is left alone where a process has it.
+    let alone = tempfile::tempdir().unwrap();
+    assert!(done(run(alone.path(), &["doctor"])).contains("`weir run` makes it"));
+    let server = Server::start(alone.path(), &[]);
+    assert!(done(server.ask(&["doctor"])).contains("is in use by process"));
+    assert_eq!(server.end("-TERM"), Some(0));
+}

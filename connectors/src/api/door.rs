@@ -102,6 +102,14 @@ pub struct PartitionStatus {
     pub trouble: Option<String>,
     /// Why its worker ended, where it did.
     pub halted: Option<String>,
+    /// The log's time at its newest snapshot, epoch milliseconds.
+    pub snapshot_ms: Option<i64>,
+    /// Times this process took it over.
+    pub take_overs: u64,
+    /// Commits of this process.
+    pub commits: u64,
+    /// How long these took in all, microseconds.
+    pub commit_us: u64,
 }
 
 impl Door {

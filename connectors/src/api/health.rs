@@ -1,6 +1,6 @@
 //! Whether the process lives, whether it is of use, and its numbers. Without a token: they name no tenant.
 
-use super::{Door, PartitionStatus, Problem, Reason};
+use super::{Door, PartitionStatus, Problem, Reason, metrics::Installation};
 use axum::{
     Json,
     extract::State,
@@ -38,7 +38,12 @@ pub(super) async fn ready(State(door): State<Arc<Door>>) -> Result<Json<Value>, 
 /// `GET /metrics`.
 pub(super) async fn metrics(State(door): State<Arc<Door>>) -> Result<Response, Problem> {
     let partitions = standing(&door).await?;
-    let text = door.counters.text(&partitions, door.clock.now_ms());
+    let installation = Installation {
+        partitions: door.backend.partitions(),
+        switch_silence: door.backend.switch_silence(),
+        now_ms: door.clock.now_ms(),
+    };
+    let text = door.counters.text(&partitions, &installation);
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }
 
@@ -50,15 +55,7 @@ async fn standing(door: &Arc<Door>) -> Result<Vec<PartitionStatus>, Problem> {
             .map(|partition| {
                 let (committed, live) = door.backend.stepped(partition)?;
                 let (_, end) = door.backend.range(partition)?;
-                Ok(PartitionStatus {
-                    partition,
-                    next: committed.next,
-                    end,
-                    live,
-                    t_ms: None,
-                    trouble: None,
-                    halted: None,
-                })
+                Ok(PartitionStatus { partition, next: committed.next, end, live, ..PartitionStatus::default() })
             })
             .collect(),
     })

@@ -20,11 +20,13 @@ use weir_engine::{
 pub mod cassandra;
 pub mod cluster;
 pub mod embedded;
+mod finding;
 pub mod kafka;
 mod skip;
 mod switches;
 mod thinning;
 
+pub use finding::Finding;
 pub use skip::{Skip, Skips};
 pub use switches::{Deed, Switch};
 

@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod demo;
 mod deploy;
+mod doctor;
 mod export;
 mod failure;
 mod files;
@@ -99,6 +100,7 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Setup(setup::Args),
+    Doctor(doctor::Args),
     Check(check::Args),
     Test(test::Args),
     Deploy(deploy::Args),
@@ -146,6 +148,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Demo(args) => wait(true, demo::run(&args, &global, output)),
         Command::Run(args) => wait(true, run::run(&args, &global, output)),
         Command::Setup(args) => wait(false, setup::run(&args, &global, output)),
+        Command::Doctor(args) => wait(false, doctor::run(&args, &global, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Test(args) => test::run(&args, output),
         Command::Deploy(args) => wait(false, deploy::run(&args, &global, output)),

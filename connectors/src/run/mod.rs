@@ -291,6 +291,10 @@ fn hooks(backend: &Arc<dyn Backend>, clock: &Arc<dyn Clock>, workers: &Arc<Worke
             live: status.live,
             t_ms: Some(status.t_ms),
             trouble: status.trouble,
+            snapshot_ms: status.snapshot_ms,
+            take_overs: status.take_overs,
+            commits: status.commits,
+            commit_us: status.commit_us,
             halted: status.halted.map(|halted| format!("at record `{}`: {}", halted.at, halted.reason)),
         };
         workers.status().into_iter().map(standing).collect()

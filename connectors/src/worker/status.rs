@@ -34,6 +34,14 @@ pub struct Status {
     pub decisions: u64,
     /// The position of the newest snapshot known.
     pub snapshot: Option<u64>,
+    /// The log's time there, epoch milliseconds.
+    pub snapshot_ms: Option<i64>,
+    /// Times this process took the partition over.
+    pub take_overs: u64,
+    /// Commits since the start, and how long they took in all, microseconds.
+    pub commits: u64,
+    /// See there.
+    pub commit_us: u64,
 }
 
 /// Where and why a partition stands still.

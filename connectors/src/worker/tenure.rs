@@ -82,12 +82,15 @@ impl<'a, E: Engine> Tenure<'a, E> {
             replay::recover::<E>(backend, partition, committed.next, &|| shared.stopping())
         }));
         let recovered = recovered.map_err(|panic| End::Panicked(committed.next, words(&*panic)))??;
-        let Recovered { state, snapshot } = recovered;
+        let Recovered { state, snapshot, snapshot_ms } = recovered;
         if state.next() < committed.next {
             return Ok(None);
         }
         check(&state, &committed, partition)?;
-        shared.update(|status| (status.t_ms, status.snapshot) = (state.t(), snapshot));
+        shared.update(|status| {
+            (status.t_ms, status.snapshot, status.snapshot_ms) = (state.t(), snapshot, snapshot_ms);
+            status.take_overs += 1;
+        });
         Ok(Some(Self {
             backend,
             owner,
@@ -99,7 +102,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
             live: false,
             ticks: Ticks::new(owner.epoch),
             saved: snapshot.unwrap_or(0),
-            saved_ms: settings.clock.now_ms(),
+            // As old as it is, so that one from before a long pause is followed by another at once.
+            saved_ms: snapshot_ms.unwrap_or_else(|| settings.clock.now_ms()),
             save_from: Instant::now(),
         }))
     }
@@ -192,7 +196,9 @@ impl<'a, E: Engine> Tenure<'a, E> {
             decisions: effects.decisions,
             views: views(effects.rows),
         };
+        let began = Instant::now();
         self.backend.commit_step(&self.owner, stepped)?;
+        let commit_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Some((told, decisions)) = news {
             for decision in decisions {
                 // Who listened may have gone since.
@@ -208,6 +214,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
             status.ticks += ticks;
             status.commands += commands;
             status.decisions += decisions;
+            status.commits += 1;
+            status.commit_us = status.commit_us.saturating_add(commit_us);
         });
         Ok(())
     }
@@ -279,7 +287,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
         let snapshot = Snapshot { at: self.committed(), state: self.state.snapshot() };
         self.backend.save_snapshot(&self.owner, snapshot)?;
         (self.saved, self.saved_ms) = (self.state.next(), self.settings.clock.now_ms());
-        self.shared.update(|status| status.snapshot = Some(self.saved));
+        let t_ms = self.state.t();
+        self.shared.update(|status| (status.snapshot, status.snapshot_ms) = (Some(self.saved), Some(t_ms)));
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod commands;
 mod credentials;
 mod decisions;
 mod error;
+mod examine;
 mod history;
 mod index;
 mod link;
@@ -31,6 +32,7 @@ mod tls;
 mod views;
 
 pub use credentials::Credentials;
+pub use examine::examine;
 pub use policies::KeptPolicy;
 
 /// What may be chosen.

@@ -66,7 +66,7 @@ async fn texts(link: &Link, text: &str) -> Result<Vec<String>> {
 }
 
 /// A keyspace keeps the replication it was made with: changing it moves data, so that is an operator's to do.
-async fn check_replication(link: &Link, keyspace: &str, wanted: &Replication) -> Result<()> {
+pub(super) async fn check_replication(link: &Link, keyspace: &str, wanted: &Replication) -> Result<()> {
     let text = format!("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'");
     let statement = link.prepare(&text).await?;
     let rows = link.read::<(BTreeMap<String, String>,)>(&statement, (), 1, 1).await?;

@@ -24,6 +24,7 @@ use topics::Topics;
 mod appender;
 mod control;
 mod ends;
+mod examine;
 mod failure;
 mod follower;
 mod log;
@@ -39,6 +40,7 @@ mod table;
 mod tail;
 mod topics;
 
+pub use examine::examine;
 pub use follower::Follower;
 pub use settings::{PARTITIONS, Security, Settings};
 pub use topics::{Setup, setup};

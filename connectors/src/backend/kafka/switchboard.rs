@@ -35,7 +35,7 @@ use std::{
 };
 
 /// The key of heartbeats. One for all, so that compaction leaves one.
-const HEARTBEAT: &str = "heartbeat";
+pub(super) const HEARTBEAT: &str = "heartbeat";
 /// What keys of switches begin with; their tenant and region follow, as JSON.
 const SWITCH: &str = "switch ";
 /// So many heartbeats fit into the longest silence.
@@ -51,6 +51,11 @@ struct Beat {
     /// Drawn by each process.
     process: String,
     number: u64,
+}
+
+/// A heartbeat of nobody who waits for it.
+pub(super) fn beat_of(process: &str) -> Result<Vec<u8>> {
+    encode(&Beat { process: process.to_owned(), number: 0 })
 }
 
 /// The thread, and what it has read. Dropping it ends it.

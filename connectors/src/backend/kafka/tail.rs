@@ -9,7 +9,7 @@ use super::{
 };
 use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -28,6 +28,8 @@ pub(super) struct Tail {
     topic: String,
     consumer: Arc<BaseConsumer>,
     followed: Mutex<BTreeSet<u32>>,
+    /// Where each ended when it was first asked for.
+    ends: Arc<Mutex<BTreeMap<u32, u64>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,13 +38,13 @@ impl Tail {
     pub(super) fn start(settings: Settings, topic: String, table: Arc<Table>) -> Result<Self> {
         let consumer = Arc::new(settings.consumer("reader", Sees::Committed)?);
         let stop = Arc::new(AtomicBool::new(false));
-        let (reads, stops) = (Arc::clone(&consumer), Arc::clone(&stop));
+        let ends = Arc::<Mutex<BTreeMap<u32, u64>>>::default();
+        let (reads, stops, known) = (Arc::clone(&consumer), Arc::clone(&stop), Arc::clone(&ends));
         let thread = thread::Builder::new()
             .name("weir-commands".into())
-            .spawn(move || follow(&reads, &table, &stops))
+            .spawn(move || follow(&reads, &table, &known, &stops))
             .map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))?;
-        let followed = Mutex::new(BTreeSet::new());
-        Ok(Self { settings, topic, consumer, followed, stop, thread: Some(thread) })
+        Ok(Self { settings, topic, consumer, followed: Mutex::default(), ends, stop, thread: Some(thread) })
     }
 
     /// From now on the partition is followed.
@@ -51,9 +53,12 @@ impl Tail {
         if followed.contains(&partition) {
             return Ok(());
         }
-        if let Err(error) = settled(&self.settings, asker, &self.consumer, &self.topic, partition, SETTLES_IN) {
+        let settled = settled(&self.settings, asker, &self.consumer, &self.topic, partition, SETTLES_IN);
+        let end = settled.map(|(_, end)| end).unwrap_or_else(|error| {
             tracing::warn!(partition, %error, "following the commands without those of a transaction under way");
-        }
+            u64::MAX
+        });
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, end);
         let mut place = TopicPartitionList::with_capacity(1);
         place
             .add_partition_offset(&self.topic, number(partition), Offset::Beginning)
@@ -74,7 +79,7 @@ impl Drop for Tail {
     }
 }
 
-fn follow(consumer: &BaseConsumer, table: &Table, stop: &AtomicBool) {
+fn follow(consumer: &BaseConsumer, table: &Table, ends: &Mutex<BTreeMap<u32, u64>>, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
@@ -83,6 +88,12 @@ fn follow(consumer: &BaseConsumer, table: &Table, stop: &AtomicBool) {
                     // A command that cannot be read must not be passed over in silence: who reads the table waits in vain.
                     tracing::error!(partition, %error, "the commands cannot be followed any further");
                     return;
+                }
+                // Of a topic that is written all the time no client says that it has been read to its end.
+                let end = ends.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied();
+                let next = u64::try_from(message.offset()).map_or(0, |offset| offset + 1);
+                if end.is_some_and(|end| next >= end) {
+                    table.is_ready(partition);
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {

@@ -189,25 +189,42 @@ pub fn setup(settings: &Settings) -> Result<Setup> {
 
 /// Refuses topics that break the rules.
 pub(super) fn verify(asker: &BaseConsumer, settings: &Settings, topics: &Topics, partitions: u32) -> Result<()> {
+    match violations(asker, settings, topics, partitions)?.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(Error::Failed(first)),
+    }
+}
+
+/// Each rule that a topic breaks, in words.
+pub(super) fn violations(
+    asker: &BaseConsumer,
+    settings: &Settings,
+    topics: &Topics,
+    partitions: u32,
+) -> Result<Vec<String>> {
     let there = there(asker, settings)?;
     let all = topics.all(settings, partitions);
+    let mut broken = Vec::new();
     for topic in &all {
         let Some(found) = there.get(topic.name) else {
-            return Err(Error::Failed(format!("there is no topic `{}`: run `weir setup`", topic.name)));
+            broken.push(format!("there is no topic `{}`: run `weir setup`", topic.name));
+            continue;
         };
         if found.partitions != topic.partitions {
-            return Err(Error::Failed(format!(
+            broken.push(format!(
                 "the topic `{}` has {} partitions and must have {}: tenants would change places",
                 topic.name, found.partitions, topic.partitions
-            )));
+            ));
         }
         if found.replication < settings.replication {
-            return Err(Error::Failed(format!(
+            broken.push(format!(
                 "the topic `{}` has {} copies and the configuration says {}: add copies, or set `replication`",
                 topic.name, found.replication, settings.replication
-            )));
+            ));
         }
     }
+    // Of a topic that is not there nothing more can be said.
+    let all: Vec<Topic<'_>> = all.into_iter().filter(|topic| there.contains_key(topic.name)).collect();
     let names: Vec<ResourceSpecifier<'_>> = all.iter().map(|topic| ResourceSpecifier::Topic(topic.name)).collect();
     let admin = admin(settings)?;
     let described = wait(admin.describe_configs(&names, &options(settings)))?
@@ -215,23 +232,22 @@ pub(super) fn verify(asker: &BaseConsumer, settings: &Settings, topics: &Topics,
     for (topic, described) in all.iter().zip(described) {
         let described = described
             .map_err(|code| Error::Failed(format!("cannot read how the topic `{}` is set: {code}", topic.name)))?;
-        obey(topic, &described)?;
+        disobeyed(topic, &described, &mut broken);
     }
-    Ok(())
+    Ok(broken)
 }
 
-fn obey(topic: &Topic<'_>, described: &ConfigResource) -> Result<()> {
+fn disobeyed(topic: &Topic<'_>, described: &ConfigResource, broken: &mut Vec<String>) {
     for (setting, must) in &topic.rules {
         let value = described.get(setting).and_then(|entry| entry.value.as_deref()).unwrap_or_default();
         if !must.holds(value) {
-            return Err(Error::Failed(format!(
+            broken.push(format!(
                 "the topic `{}` has `{setting}` `{value}` and must have {}: change it with Kafka's tools",
                 topic.name,
                 must.words()
-            )));
+            ));
         }
     }
-    Ok(())
 }
 
 /// A topic as it is.
