@@ -10,7 +10,7 @@ use super::{
     body::{Asked, Instant},
     door::PATIENCE,
 };
-use crate::backend::{self, Skips};
+use crate::backend::{self, Backend, Skips};
 use axum::{
     body::{Body, Bytes},
     extract::State,
@@ -157,7 +157,8 @@ pub(super) async fn export(
         let _permit = permit;
         let send =
             |chunk: io::Result<Bytes>| matches!(runtime.block_on(timeout(STALLED, sender.send(chunk))), Ok(Ok(())));
-        if let Err(error) = write(&reading, &header, &state, &|chunk| send(Ok(chunk))) {
+        let whose = Whose::Tenant;
+        if let Err(error) = write(&*reading.backend, &header, &state, whose, &|chunk| send(Ok(chunk))) {
             // The answer has begun: breaking it off is the one way left to say that it is not whole.
             send(Err(io::Error::other(error)));
         }
@@ -192,26 +193,44 @@ fn edge(door: &Door, partition: u32, text: Option<&str>, none: u64) -> Result<u6
     }
 }
 
+/// Whose records are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The tenant's; those of others become ticks.
+    Tenant,
+    /// Everybody's, for who may read the log itself.
+    Everybody,
+}
+
 /// Sends all lines, chunk by chunk, until done or the reader is gone.
-fn write(door: &Door, header: &Header, state: &[u8], send: &dyn Fn(Bytes) -> bool) -> backend::Result<()> {
+///
+/// # Errors
+/// Where a record is no longer kept or cannot be read; or the log's or store's.
+pub fn write(
+    backend: &dyn Backend,
+    header: &Header,
+    state: &[u8],
+    whose: Whose,
+    send: &dyn Fn(Bytes) -> bool,
+) -> backend::Result<()> {
     let mut text = Vec::new();
     push(&mut text, &Line::Header(header.clone()))?;
     push(&mut text, &Line::State(STANDARD.encode(state)))?;
-    let skips = Skips::of(&door.backend.skips(header.partition)?);
+    let skips = Skips::of(&backend.skips(header.partition)?);
     let mut next = header.from;
     while next < header.until {
         let most = usize::try_from(header.until - next).unwrap_or(CHUNK).min(CHUNK);
-        let lines = door.backend.read(header.partition, next, most)?;
+        let lines = backend.read(header.partition, next, most)?;
         let Some(last) = lines.last().map(|line| line.offset) else {
             return Err(backend::Error::OutOfRange(format!("offset {next} is no longer kept")));
         };
-        let mut decisions = door.backend.decisions_between(header.partition, next, last + 1)?.into_iter().peekable();
+        let mut decisions = backend.decisions_between(header.partition, next, last + 1)?.into_iter().peekable();
         for line in lines {
             let line = skips.obey(line);
             let offset = line.offset;
             let event = Event::from_line(&line.bytes)
                 .map_err(|error| backend::Error::Damaged(format!("record {}:{offset}: {error}", header.partition)))?;
-            let event = own(event, &header.tenant);
+            let event = if whose == Whose::Tenant { own(event, &header.tenant) } else { event };
             push(&mut text, &Line::Record(Recorded { offset, appended: line.appended_ms, event }))?;
             while let Some(decision) = decisions.next_if(|decision| decision.position.offset <= offset) {
                 let wanted = header.group.as_ref().is_none_or(|group| *group == decision.group);

@@ -34,6 +34,7 @@ mod setup;
 mod skip;
 mod stage;
 mod status;
+mod stretch;
 mod test;
 mod ticker;
 mod timeline;
@@ -162,7 +163,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
         Command::Skip(args) => wait(false, skip::run(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),
-        Command::Replay(args) => replay::run(&args, output),
+        Command::Replay(args) => wait(false, replay::run(&args, &global, output)),
         Command::Backtest(args) => backtest::run(&args, output),
         Command::Record(args) => wait(false, record::run(&args, &global, output)),
         Command::Completions { shell } => completions(shell, output),

@@ -1,10 +1,11 @@
-//! `weir replay`: an exported stretch of the log, run through the engine again. It reaches no server and no cloud.
+//! `weir replay`: a stretch of the log, exported or as it stands in Kafka, run through the engine again. It reaches no door and
+//! no cloud.
 
 use super::{
-    Exit, Failure, Output, clock,
+    Exit, Failure, Global, Output, clock,
     clock::Reader,
     export::{self, Lines},
-    files, timeline, walk,
+    files, stretch, timeline, walk,
 };
 use crate::{
     api::export::{Header, Line, Recorded},
@@ -22,7 +23,7 @@ use weir_engine::{
     replay::{Replay, compare},
 };
 
-/// Run an exported stretch of the log again, and print what is decided
+/// Run a stretch of the log again, and print what is decided
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,11 +32,21 @@ Examples:
   weir replay night.ndjson --step            record by record; Enter goes on, q ends
   weir replay night.ndjson --policy web.weir what another policy decides, with the servers that there were
   weir log export | weir replay - --verify
+  weir replay kafka:4@188000..188400         from the log itself, by offsets of partition 4 …
+  weir replay kafka:4 --from 02:00 --to 04:00 --tenant acme --verify
+                                             … or by times; with the snapshot before, and no server asked
 
 Exit codes: 0 done, and equal with --verify; 1 there is a difference, and the first is named.")]
 pub struct Args {
-    /// What `weir log export` wrote; `-` for the standard input
+    /// What `weir log export` wrote, `-` for the standard input, or `kafka:P@FROM..TO` of the configuration's log
+    #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Of `kafka:P`: from this time on
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Of `kafka:P`: what is no longer in it
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
     /// Compare with the decisions that were recorded
     #[arg(long, conflicts_with_all = ["step", "policy"])]
     verify: bool,
@@ -51,13 +62,26 @@ pub struct Args {
     /// Only this group's decisions
     #[arg(long)]
     group: Option<String>,
-    /// Only if it is this tenant's
+    /// Only if it is this tenant's; of `kafka:P`, whose decisions, where several share the partition
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
 }
 
 /// Reads, runs, prints.
-pub fn run(args: &Args, output: &mut Output) -> Result<Exit, Failure> {
+pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(wanted) = stretch::wanted(&args.file)? {
+        let bounds = (args.from.as_deref(), args.to.as_deref());
+        let mut source = stretch::open(&wanted, bounds.0, bounds.1, args.tenant.as_deref(), global).await?;
+        let shown = source.shown.clone();
+        if !output.json {
+            output.line(&format!("replaying {shown}"))?;
+        }
+        let replayed = replay(args, source.input.as_mut(), &shown, output);
+        return replayed.map_err(|failure| source.broken().unwrap_or(failure));
+    }
+    if args.from.is_some() || args.to.is_some() {
+        return Err(Failure::usage("`--from` and `--to` are for `kafka:P`; a file begins and ends as it was exported"));
+    }
     let (mut input, shown) = export::open(&args.file)?;
     replay(args, input.as_mut(), &shown, output)
 }
