@@ -18,11 +18,7 @@ use super::{
     settings::{Sees, Settings},
 };
 use crate::backend::Switches;
-use rdkafka::{
-    Message,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
-};
+use rdkafka::{Message, consumer::Consumer, error::KafkaError};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
@@ -163,7 +159,7 @@ impl Reading {
 
     /// Reads from the beginning, until it is to stop.
     fn follow(&mut self) -> Result<()> {
-        let consumer: BaseConsumer = self.settings.consumer("reader", Sees::Committed)?;
+        let consumer = self.settings.consumer("reader", Sees::Committed)?;
         let (oldest, _) =
             consumer.fetch_watermarks(&self.topic, 0, self.settings.patience).map_err(|error| broken(&error))?;
         assign(&consumer, &self.topic, 0, u64::try_from(oldest).unwrap_or_default())?;
