@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod clock;
 pub mod engine;
 pub mod fleet;
 pub mod promises;
