@@ -8,6 +8,7 @@ use crate::{
     window::{Value, Window},
     wiring::{Wired, Wiring},
 };
+use smallvec::smallvec;
 use weir_grammar::{
     policy::{Aggregate, Policy},
     quantity::Quantity,
@@ -42,7 +43,7 @@ fn compute(group: &Group, policy: &Policy, wired: &Wired, edge_ms: i64) -> Value
     else {
         return Value::Unknown { known: 0, of: 0 };
     };
-    let servers = if metric.shared { vec![(SHARED, i64::MIN / 2)] } else { group.members.warm(edge_ms) };
+    let servers = if metric.shared { smallvec![(SHARED, i64::MIN / 2)] } else { group.members.warm(edge_ms) };
     window.evaluate(wired.aggregate.func, wired.aggregate.over, metric.every, edge_ms, &servers)
 }
 

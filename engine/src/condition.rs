@@ -6,6 +6,7 @@
 use crate::{
     aggregate,
     group::{AlarmMemory, Group},
+    id::Slot,
     wiring::{Wiring, event_place},
     words,
 };
@@ -143,18 +144,19 @@ impl Scene<'_> {
         let matching = spoken.iter().filter(|(_, memory)| matches(self.standing(alarm, memory)));
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         if test.quorum == Quorum::Any {
-            let of_servers = matching.clone().filter(|(about, _)| **about != aggregate::SHARED).count();
+            let of_servers = matching.clone().filter(|(about, _)| *about != aggregate::SHARED).count();
             return Poll { found: count(matching.count()), of: count(of_servers), needed: 1 };
         }
         let of = self.group.members.warm_count(self.now_ms);
-        let warm = |key: u64| self.group.members.ready().any(|(slot, warm)| slot.key() == key && warm <= self.now_ms);
+        // A shared alarm's subjects are apart from every slot's key, so they are nobody's slot.
+        let warm = |key: u64| self.group.members.is_warm(Slot::of_key(key), self.now_ms);
         let needed = match test.quorum {
             Quorum::Servers(servers) => servers,
             // Of no servers at all nothing can be asked.
             Quorum::Share(share) => share.of(of).max(1),
             Quorum::Any => 1,
         };
-        Poll { found: count(matching.filter(|(about, _)| warm(**about)).count()), of, needed }
+        Poll { found: count(matching.filter(|(about, _)| warm(*about)).count()), of, needed }
     }
 
     fn count(&self, test: &CountTest) -> usize {

@@ -5,9 +5,11 @@
 //! the ground on which the rules then wish.
 
 use crate::{
+    agenda::Agenda,
     aggregate,
     bounds::{self, Bounds},
     by_hand::Override,
+    cause::Cause,
     command::Command,
     decision::{Decision, Guard, GuardName, RuleState, Truth, Verdict},
     due, emit,
@@ -17,10 +19,13 @@ use crate::{
     id::Position,
     planted::{self, Bug},
     standing::Standing,
+    tenant::File,
     time,
     wiring::Wiring,
     wish::{self, Mind, Moment, Thought},
 };
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use weir_grammar::{
     policy::{self, Direction, Policy},
     schedule,
@@ -36,10 +41,8 @@ pub struct Case<'a> {
     pub tenant: &'a str,
     /// The group's name.
     pub name: &'a str,
-    /// First 16 hexadecimal digits of the policy's hash.
-    pub hash: &'a str,
-    /// The policy's version.
-    pub version: u32,
+    /// The tenant's policy files by name; the group's own says its hash and version.
+    pub files: &'a BTreeMap<String, File>,
     /// The policy file.
     pub policy: &'a Policy,
     /// The group in it.
@@ -53,24 +56,26 @@ pub struct Case<'a> {
     /// The record at which it is evaluated.
     pub position: Position,
     /// In words.
-    pub cause: &'a str,
+    pub cause: Cause<'a>,
     /// A rule is forced: by its place, whose right, and who.
     pub forced: Option<(usize, Right, &'a str)>,
     /// The decision is wanted also where it says nothing new.
     pub verbose: bool,
+    /// Runs of schedules worked out before.
+    pub agenda: &'a Agenda,
 }
 
-/// What came out.
+/// What came out. Boxed, since most looks find nothing and all of them hand it on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// The evaluation.
-    pub decision: Option<Decision>,
+    pub decision: Option<Box<Decision>>,
     /// Schedules found too late, one decision each.
     pub missed: Vec<Decision>,
     /// Whether the decision says something new: a change, or other reasons than before.
     pub news: bool,
     /// The command.
-    pub command: Option<Command>,
+    pub command: Option<Box<Command>>,
 }
 
 /// A rule's thought with what its own guards made of it.
@@ -80,6 +85,9 @@ struct Heard {
     passed: Option<u32>,
     guard: Option<Guard>,
 }
+
+/// What all rules of a group said, in their order.
+type Council = SmallVec<[Heard; 4]>;
 
 /// What came out, before anybody asks for words.
 struct Ruled {
@@ -121,10 +129,15 @@ pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
     group.target = ground;
     // What the bounds took of the quota is left to no rule.
     let taken = ground.saturating_sub(before);
-    let quota_left = case.standing.quota_left.map(|left| left.saturating_sub(taken));
-    let case = &Case { standing: Standing { quota_left, ..case.standing }, ..case.clone() };
-    let heard: Vec<Heard> =
-        case.plan.rules.iter().enumerate().map(|(at, rule)| hear(group, case, &bounds, at, rule)).collect();
+    let less;
+    let case = if taken == 0 {
+        case
+    } else {
+        let quota_left = case.standing.quota_left.map(|left| left.saturating_sub(taken));
+        less = Case { standing: Standing { quota_left, ..case.standing }, ..case.clone() };
+        &less
+    };
+    let heard = hear(group, case, &bounds);
     let ruled = match case.forced {
         Some((index, right, _)) => force(group, case, &bounds, index, right),
         None => choose(group, case, &bounds, &heard),
@@ -139,16 +152,16 @@ pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
         How::Moved(by, _) => by,
         How::Still | How::Held(..) | How::Refused(..) => By::Bounds,
     };
-    let command = emit::emit(group, case, &bounds, ruled.to, by);
+    let command = emit::emit(group, case, &bounds, ruled.to, by).map(Box::new);
     let missed = heard.iter().any(|heard| heard.thought.missed.is_some());
     let moved = command.is_some() || missed || case.forced.is_some();
     let news = note_reasons(group, &heard, &ruled.how, moved);
     let decision = (news || case.verbose).then(|| {
         // What was seen is told as the rules saw it, from where the bounds put the group.
         let after = std::mem::replace(&mut group.target, ground);
-        let decision = tell(group, case, &bounds, before, &heard, &ruled, command.as_ref());
+        let decision = tell(group, case, &bounds, before, &heard, &ruled, command.as_deref());
         group.target = after;
-        decision
+        Box::new(decision)
     });
     let missed = decision.iter().flat_map(|decision| overdue(case, &heard, decision)).collect();
     group.due = due::next(group, case);
@@ -212,29 +225,48 @@ fn sight<'a>(group: &'a Group, case: &'a Case<'_>, bounds: &'a Bounds) -> Sight<
 }
 
 fn mind<'a>(group: &'a Group, case: &Case<'a>) -> Mind<'a> {
-    Mind { group, policy: case.policy, wiring: case.wiring, moment: case.moment }
+    Mind { group, policy: case.policy, wiring: case.wiring, moment: case.moment, agenda: case.agenda }
 }
 
-fn hear(group: &mut Group, case: &Case<'_>, bounds: &Bounds, index: usize, rule: &policy::Rule) -> Heard {
-    let mut memory = group.rules.get_mut(index).map(std::mem::take).unwrap_or_default();
-    let thought = mind(group, case).think(index, rule, &mut memory);
-    if let Some(kept) = group.rules.get_mut(index) {
-        *kept = memory;
+/// Every rule's thought, and what its own guards make of it. All think before any guard is asked: what one remembers is
+/// no other's business.
+fn hear(group: &mut Group, case: &Case<'_>, bounds: &Bounds) -> Council {
+    let mut memories = std::mem::take(&mut group.rules);
+    let thinking = mind(group, case);
+    let thoughts = case.plan.rules.iter().zip(&mut memories).enumerate();
+    let mut heard: Council = thoughts
+        .map(|(index, (rule, memory))| Heard {
+            thought: thinking.think(index, rule, memory),
+            passed: None,
+            guard: None,
+        })
+        .collect();
+    group.rules = memories;
+    for (index, (rule, heard)) in case.plan.rules.iter().zip(&mut heard).enumerate() {
+        guard_rule(group, case, bounds, index, rule, heard);
     }
-    let Some(wished) = thought.wish.filter(|wished| *wished != group.target) else {
+    heard
+}
+
+fn guard_rule(group: &Group, case: &Case<'_>, bounds: &Bounds, index: usize, rule: &policy::Rule, heard: &mut Heard) {
+    let Some(wished) = heard.thought.wish.filter(|wished| *wished != group.target) else {
         // A rule that could remove, and cannot say whether it should, is held by what it does not know.
-        let blind = thought.truth == Truth::Unknown && wish::can_remove(rule) && !wish::can_add(rule);
-        let guard = blind.then(|| Guard { name: GuardName::Unknown, detail: String::new(), until: None });
-        return Heard { thought, passed: None, guard };
+        let blind = heard.thought.truth == Truth::Unknown && wish::can_remove(rule) && !wish::can_add(rule);
+        heard.guard = blind.then(|| Guard { name: GuardName::Unknown, detail: String::new(), until: None });
+        return;
     };
     let wish = Wish { rule, index, from: group.target, to: wished, forced: None };
     let (to, guard) = guard::through(&guard::OF_RULES, &sight(group, case, bounds), &wish);
-    Heard { passed: (to != group.target).then_some(to), thought, guard }
+    heard.passed = (to != group.target).then_some(to);
+    heard.guard = guard;
 }
 
 /// The largest wish that its rule's guards let through, as far as the group's guards let it.
 fn choose(group: &Group, case: &Case<'_>, bounds: &Bounds, heard: &[Heard]) -> Ruled {
     let ground = group.target;
+    if heard.iter().all(|heard| heard.thought.wish.is_none()) {
+        return Ruled { to: ground, how: How::Still };
+    }
     let acting = || case.plan.rules.iter().zip(heard).enumerate().filter(|(_, (rule, _))| !rule.observe);
     let held =
         |index: usize, heard: &Heard| Some(How::Held(By::Rule(index), heard.thought.wish?, heard.guard.clone()?));
@@ -347,6 +379,7 @@ fn tell(
     command: Option<&Command>,
 ) -> Decision {
     let mind = mind(group, case);
+    let file = case.files.get(&group.file);
     let seen: Vec<String> = case
         .plan
         .rules
@@ -361,7 +394,7 @@ fn tell(
         uid: group.uid,
         position: case.position,
         at: case.moment.now_ms,
-        cause: case.cause.to_owned(),
+        cause: case.cause.to_string(),
         from: before,
         to: ruled.to,
         min: bounds.min,
@@ -384,8 +417,8 @@ fn tell(
             })
             .collect(),
         generation: command.map(|command| command.generation),
-        policy: case.hash.to_owned(),
-        version: case.version,
+        policy: file.and_then(|file| file.hash.get(..16)).unwrap_or_default().to_owned(),
+        version: file.map_or(0, |file| file.version),
         semantics: SEMANTICS,
         zones: schedule::database_version().to_owned(),
     }

@@ -104,9 +104,10 @@ fn fit(step: &mut Step<'_>, tenant: &str, deploy: &Deploy, compiled: &Arc<Compil
     }
     let group = step.group(id)?;
     let mut memories = std::mem::take(&mut group.rules);
-    for rule in &plan.rules {
-        let known = memories.iter_mut().find(|memory| memory.name == rule.name).map(std::mem::take);
-        group.rules.push(remember(rule, known.unwrap_or_default(), t_ms));
+    group.rules.reserve_exact(plan.rules.len());
+    for (rule, (name, meaning)) in plan.rules.iter().zip(wiring.names.iter().zip(&wiring.meanings)) {
+        let known = memories.iter_mut().find(|memory| memory.name == *name).map(std::mem::take);
+        group.rules.push(remember(rule, name, meaning, known.unwrap_or_default(), t_ms));
     }
     let before = old.as_ref().and_then(|old| Some((&old.file.policy, old.wiring()?)));
     fit_lists(group, &compiled.policy, before.map(|(policy, _)| policy));
@@ -131,18 +132,12 @@ fn fit(step: &mut Step<'_>, tenant: &str, deploy: &Deploy, compiled: &Arc<Compil
 
 /// What a rule remembers under a new version: `for`, `stabilize` and schedules start again where it means something
 /// else; a cooldown runs on.
-fn remember(rule: &Rule, known: RuleMemory, t_ms: i64) -> RuleMemory {
-    let meaning = meaning(rule);
+fn remember(rule: &Rule, name: &Arc<str>, meaning: &Arc<str>, known: RuleMemory, t_ms: i64) -> RuleMemory {
+    let (name, meaning) = (Arc::clone(name), Arc::clone(meaning));
     if known.meaning == meaning {
-        return known;
+        return RuleMemory { name, meaning, ..known };
     }
-    RuleMemory {
-        name: rule.name.clone(),
-        meaning,
-        cooldown: known.cooldown,
-        next: first_run(rule, t_ms),
-        ..RuleMemory::default()
-    }
+    RuleMemory { name, meaning, cooldown: known.cooldown, next: first_run(rule, t_ms), ..RuleMemory::default() }
 }
 
 /// Moves alarms, counted events and what was heard to their places in the new version, by name.
@@ -170,15 +165,6 @@ fn fit_lists(group: &mut Group, policy: &Policy, before: Option<&Policy>) {
 
 fn same_line(old: &Metric, new: &Metric) -> bool {
     Metric { span: new.span, ..old.clone() } == *new
-}
-
-/// What a rule means: its own words, and the zone that its schedule is read in.
-fn meaning(rule: &Rule) -> String {
-    match &rule.trigger {
-        Trigger::Cron { zone, .. } => format!("{} in {}", rule.meaning, zone.name()),
-        Trigger::At { at_ms } => format!("{} at {at_ms}", rule.meaning),
-        _ => rule.meaning.clone(),
-    }
 }
 
 /// The first instant of a schedule after its deploy.

@@ -8,6 +8,7 @@ use crate::{
     planted::{self, Bug},
     view::LastChange,
 };
+use std::sync::Arc;
 use weir_grammar::{
     limits::TIMER_MAX,
     policy::{Blocks, Direction},
@@ -44,7 +45,9 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         }
     }
     let hold = hold(group, case);
-    let respecified = group.spec_print != case.wiring.spec_print;
+    // One text is nearly always both, and then it is not read.
+    let ours = &case.wiring.spec_print;
+    let respecified = !Arc::ptr_eq(&group.spec_print, ours) && group.spec_print != *ours;
     if to == from && hold == group.hold && !respecified && group.generation > 0 {
         return None;
     }
@@ -57,7 +60,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     };
     group.generation += u64::from(to != from || !planted::is(Bug::ForgottenGeneration));
     group.hold = hold;
-    group.spec_print.clone_from(&case.wiring.spec_print);
+    group.spec_print = Arc::clone(ours);
     Some(Command {
         tenant: case.tenant.to_owned(),
         group: case.name.to_owned(),

@@ -58,7 +58,7 @@ pub fn explain(state: &Partition, tenant: &str, group: &str, at_ms: i64) -> Opti
     let plan = state.program(id)?.plan()?;
     let floor = bounds::of(known, plan).floor_by;
     Some(Why {
-        decision: judged.decision?,
+        decision: *judged.decision?,
         file: known.file.clone(),
         floor_by: floor.as_ref().map(|(window, _)| window.clone()),
         floor_until: floor.map(|(_, until)| until),

@@ -3,9 +3,12 @@
 //! All of it is data: serialised into snapshots as it stands, in an order that does not depend on the run. State of a
 //! rule belongs to (group, rule name) (rule 20).
 
-use crate::{by_hand::ByHand, command::Hold, id::GroupUid, member::Members, view::LastChange, window::Window};
+use crate::{
+    by_hand::ByHand, command::Hold, id::GroupUid, member::Members, ordered::Ordered, view::LastChange, window::Window,
+};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
+use std::sync::Arc;
 use weir_grammar::policy::{AlarmState, Direction};
 
 /// One group.
@@ -32,7 +35,7 @@ pub struct Group {
     /// Emitted changes still in sight of a limit (rule 13), oldest first.
     pub changes: Vec<SizeChange>,
     /// The file's alarms in their order, each by whom it is about.
-    pub alarms: Vec<BTreeMap<u64, AlarmMemory>>,
+    pub alarms: Vec<Ordered<u64, AlarmMemory>>,
     /// Samples, in the order of the wiring's windows.
     pub windows: Vec<Window>,
     /// Aggregates as of their newest pane edge, in the order of the wiring.
@@ -63,7 +66,7 @@ pub struct Group {
     /// A rule that an open freeze excepts moved the target in a direction: executors may act in it until then.
     pub lifted: Option<(Direction, i64)>,
     /// Fingerprint of the newest command's specification.
-    pub spec_print: String,
+    pub spec_print: Arc<str>,
     /// When it wants to be looked at again. Kept here so that a restored state has the timers it had.
     pub due: Option<i64>,
 }
@@ -71,12 +74,12 @@ pub struct Group {
 /// What a rule remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleMemory {
-    /// The rule's name; its state belongs to (group, name).
-    pub name: String,
+    /// The rule's name; its state belongs to (group, name). The text is the wiring's own, as is `meaning`.
+    pub name: Arc<str>,
     /// The trigger and action it remembers for; where they change, `for` and `stabilize` start again.
-    pub meaning: String,
+    pub meaning: Arc<str>,
     /// Since when its condition has been true, or (`step`) each arm's bound has held, in the order of the arms.
-    pub since: Vec<Option<i64>>,
+    pub since: SmallVec<[Option<i64>; 1]>,
     /// Since when its condition has been unknown after being true (rule 10).
     pub unknown_since: Option<i64>,
     /// Its cooldown.
@@ -189,7 +192,7 @@ impl Group {
             last_change: None,
             hold: Hold::default(),
             lifted: None,
-            spec_print: String::new(),
+            spec_print: Arc::from(""),
             due: None,
         }
     }

@@ -96,6 +96,12 @@ impl Slot {
     pub fn key(self) -> u64 {
         u64::from(self.serial) << 32 | u64::from(self.incarnation)
     }
+
+    /// The slot whose key this is.
+    #[must_use]
+    pub fn of_key(key: u64) -> Self {
+        Self { serial: (key >> 32) as u32, incarnation: key as u32 }
+    }
 }
 
 impl fmt::Display for Slot {

@@ -1,15 +1,13 @@
 //! A look-up by name. Only looked into, never walked, so that its order cannot reach a decision.
 
-use std::{
-    borrow::Borrow,
-    collections::hash_map::DefaultHasher,
-    hash::{BuildHasherDefault, Hash},
-};
+use foldhash::fast::FixedState;
+use std::{borrow::Borrow, hash::Hash};
 
-/// Names to values. The hash has a fixed key, so a run is like the one before in time and space too.
+/// Names to values. The hash is a quick one, since each fact asks twice, and has a fixed key, so a run is like the one
+/// before in time and space too. What is put in are tenants' and servers' names: an operator's and a cloud's words.
 #[derive(Clone, Debug)]
 #[expect(clippy::disallowed_types, reason = "private, and no method walks it")]
-pub struct Index<K, V>(std::collections::HashMap<K, V, BuildHasherDefault<DefaultHasher>>);
+pub struct Index<K, V>(std::collections::HashMap<K, V, FixedState>);
 
 impl<K, V> Default for Index<K, V> {
     fn default() -> Self {

@@ -5,10 +5,12 @@
 
 use crate::{
     aggregate::SHARED,
+    cause::Cause,
     control, deploy,
     event::{About, Alarm, Event, Fact, Force, Happened, Heartbeat, Sample},
     group::AlarmMemory,
     id::Slot,
+    ordered::Ordered,
     outcome::{Happening, Outcome},
     partition::{Step, Why},
     planted::{self, Bug},
@@ -18,7 +20,7 @@ use crate::{
     view::{Change, Row},
     wiring::{Wiring, event_place},
 };
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 use weir_grammar::policy::{AlarmState, Counted};
 
 /// A sample this far from `t`, milliseconds, is dropped (rule 1).
@@ -97,16 +99,16 @@ pub(crate) fn drop_fact(step: &mut Step<'_>, tenant: &str, reason: &str) {
 /// Whom a fact may concern: the server it names, and the groups that may hear it, in the order of their making.
 struct Audience {
     server: Option<(GroupId, Slot)>,
-    groups: Vec<GroupId>,
+    groups: SmallVec<[GroupId; 4]>,
 }
 
 impl Audience {
     /// The group of the server, else the group that is named, and all that listen to what is about nobody.
     fn of(step: &Step<'_>, tenant: &str, about: &AboutRef<'_>) -> Self {
-        let Some(owner) = step.partition.tenant(tenant) else { return Self { server: None, groups: Vec::new() } };
+        let Some(owner) = step.partition.tenant(tenant) else { return Self { server: None, groups: SmallVec::new() } };
         let server = owner.servers.find(about.server());
         let named = server.map(|(id, _)| id).or_else(|| owner.groups.get(about.group?).copied());
-        let mut groups = owner.listeners.clone();
+        let mut groups = SmallVec::from_slice(&owner.listeners);
         if let Some(id) = named.filter(|id| !groups.contains(id)) {
             groups.push(id);
             groups.sort_unstable();
@@ -143,7 +145,7 @@ fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &AlarmRef<'_>) {
             let t_ms = step.t();
             let Some(about) = step.group(id).and_then(|group| group.alarms.get_mut(place)) else { continue };
             if note(about, whom, alarm, t_ms) {
-                step.touch(id, &format!("alarm {}", declared.name));
+                step.touch(id, Cause::Alarm(&declared.name));
             } else {
                 drop_fact(step, tenant, "alarm older than the one before it");
             }
@@ -167,15 +169,15 @@ fn subject(about: &AboutRef<'_>) -> u64 {
 }
 
 /// Remembers an alarm's state, unless a newer one was heard (rule 6).
-fn note(about: &mut BTreeMap<u64, AlarmMemory>, whom: u64, alarm: &AlarmRef<'_>, t_ms: i64) -> bool {
-    if about.get(&whom).is_some_and(|known| known.at_ms > alarm.at) {
+fn note(about: &mut Ordered<u64, AlarmMemory>, whom: u64, alarm: &AlarmRef<'_>, t_ms: i64) -> bool {
+    if about.get(whom).is_some_and(|known| known.at_ms > alarm.at) {
         return false;
     }
-    if about.len() >= SUBJECTS_MAX && !about.contains_key(&whom) {
+    if about.len() >= SUBJECTS_MAX && about.get(whom).is_none() {
         let calm =
             about.iter().filter(|(_, known)| known.state == AlarmState::Ok).min_by_key(|(_, known)| known.heard_ms);
         match calm.map(|(key, _)| *key) {
-            Some(key) => about.remove(&key),
+            Some(key) => about.remove(key),
             None => return false,
         };
     }
@@ -233,14 +235,13 @@ fn fill(
         *heard = Some(t_ms);
     }
     // Samples of a server that is not warm yet do not count, not even later.
-    let warm = key == SHARED || known.members.ready().any(|(slot, warm)| slot.key() == key && warm <= sample.at);
+    let warm = key == SHARED || known.members.is_warm(Slot::of_key(key), sample.at);
     if !warm {
         return None;
     }
     let mut edge: Option<i64> = None;
     for (pane, window) in wiring.windows.iter().zip(&mut known.windows) {
-        if pane.metric == metric && window.last_at(key).is_none_or(|last| last < sample.at) {
-            window.insert(key, sample.at, sample.value);
+        if pane.metric == metric && window.hear(key, sample.at, sample.value) {
             edge = window.next_edge_after(t_ms).into_iter().chain(edge).min();
         }
     }
@@ -288,7 +289,7 @@ fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
             fits = true;
             step.catch_up(id);
             tally(step, id, Counted::Declared(place));
-            step.touch(id, &format!("event {}", declared.name));
+            step.touch(id, Cause::Event(&declared.name));
         }
     }
     if !fits {
@@ -321,7 +322,7 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
     }
     if let Some((slot, names)) = moved.gone {
         for about in &mut known.alarms {
-            about.remove(&slot.key());
+            about.remove(slot.key());
         }
         for window in &mut known.windows {
             window.forget(slot.key());

@@ -7,11 +7,13 @@
 //! Two machines live here. [`step`](partition::Partition::step) turns the log into commands and decisions; `settle`
 //! and `plan` turn commands and observations of a cloud into calls. Neither calls anything.
 
+pub mod agenda;
 pub mod aggregate;
 pub mod backtest;
 pub mod bounds;
 pub mod by_hand;
 pub mod call;
+pub mod cause;
 pub mod command;
 pub mod condition;
 pub mod control;

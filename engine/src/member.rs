@@ -2,11 +2,12 @@
 
 use crate::{
     id::Slot,
+    ordered::Ordered,
     outcome::{Happening, Outcome},
     planted::{self, Bug},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
 /// A server of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub enum Stage {
 /// The servers of one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
-    servers: BTreeMap<Slot, Member>,
+    servers: Ordered<Slot, Member>,
     /// The highest outcome number applied; a lower one is a repeat.
     applied: u64,
 }
@@ -62,7 +63,7 @@ impl Members {
         self.applied = outcome.seq;
         let mut moved = Moved::default();
         if let Happening::Building { slot, .. } | Happening::Ready { slot, .. } = &outcome.happening {
-            moved.unnamed = self.servers.get(slot).map(|member| (*slot, member.names.clone()));
+            moved.unnamed = self.servers.get(*slot).map(|member| (*slot, member.names.clone()));
         }
         match &outcome.happening {
             Happening::Building { slot, server } => {
@@ -76,20 +77,20 @@ impl Members {
                 names.retain(|name| !name.is_empty());
                 moved.named = Some((*slot, names.clone()));
                 // A server that is seen ready again (a balancer lost it for a while) stays as warm as it was.
-                let warm_ms = match self.servers.get(slot) {
+                let warm_ms = match self.servers.get(*slot) {
                     Some(known) if known.stage == Stage::Ready => known.warm_ms,
                     Some(_) | None => t_ms.saturating_add(warmup_ms),
                 };
                 self.servers.insert(*slot, Member { stage: Stage::Ready, since_ms: t_ms, warm_ms, names });
             }
             Happening::Leaving { slot } => {
-                if let Some(member) = self.servers.get_mut(slot) {
+                if let Some(member) = self.servers.get_mut(*slot) {
                     member.stage = Stage::Leaving;
                     member.since_ms = t_ms;
                 }
             }
             Happening::Failed { slot, .. } | Happening::Removed { slot } | Happening::Lost { slot, .. } => {
-                moved.gone = self.servers.remove(slot).map(|member| (*slot, member.names));
+                moved.gone = self.servers.remove(*slot).map(|member| (*slot, member.names));
             }
             Happening::Degraded { .. } | Happening::Healed => {}
         }
@@ -112,8 +113,14 @@ impl Members {
 
     /// Servers whose samples count at `now_ms`, as the window wants them: key and since when.
     #[must_use]
-    pub fn warm(&self, now_ms: i64) -> Vec<(u64, i64)> {
+    pub fn warm(&self, now_ms: i64) -> SmallVec<[(u64, i64); 8]> {
         self.ready().filter(|(_, warm)| *warm <= now_ms).map(|(slot, warm)| (slot.key(), warm)).collect()
+    }
+
+    /// Whether a server takes its part and its samples count at `now_ms`.
+    #[must_use]
+    pub fn is_warm(&self, slot: Slot, now_ms: i64) -> bool {
+        self.get(slot).is_some_and(|member| member.stage == Stage::Ready && member.warm_ms <= now_ms)
     }
 
     /// How many take their part.
@@ -147,7 +154,7 @@ impl Members {
     /// A member.
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<&Member> {
-        self.servers.get(&slot)
+        self.servers.get(slot)
     }
 
     /// All members.

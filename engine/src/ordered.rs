@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Up to so many, memory is taken for one at a time.
+const FEW: usize = 8;
+
 /// A map in the order of its keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ordered<K, V>(Vec<(K, V)>);
@@ -25,6 +28,7 @@ impl<K: Ord + Copy, V> Ordered<K, V> {
         let (place, made) = match self.place(key) {
             Ok(place) => (place, false),
             Err(place) => {
+                self.reserve();
                 self.0.insert(place, (key, make()));
                 (place, true)
             }
@@ -33,11 +37,45 @@ impl<K: Ord + Copy, V> Ordered<K, V> {
         (&mut self.0[place].1, made)
     }
 
-    /// Takes a key away.
-    pub fn remove(&mut self, key: K) {
-        if let Ok(place) = self.place(key) {
-            self.0.remove(place);
+    /// The value under a key, to be changed.
+    pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.place(key).ok().and_then(|place| self.0.get_mut(place)).map(|(_, value)| value)
+    }
+
+    /// Puts a value under a key, in place of the one that was there.
+    pub fn insert(&mut self, key: K, value: V) {
+        match self.place(key) {
+            Ok(place) => {
+                if let Some(kept) = self.0.get_mut(place) {
+                    kept.1 = value;
+                }
+            }
+            Err(place) => {
+                self.reserve();
+                self.0.insert(place, (key, value));
+            }
         }
+    }
+
+    /// Takes a key away; what it stood for.
+    pub fn remove(&mut self, key: K) -> Option<V> {
+        let place = self.place(key).ok()?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// All in the order of their keys.
+    pub fn iter(&self) -> std::slice::Iter<'_, (K, V)> {
+        self.0.iter()
+    }
+
+    /// The same keys with other values.
+    pub fn map<W>(&self, value: impl Fn(&V) -> W) -> Ordered<K, W> {
+        Ordered(self.0.iter().map(|(key, kept)| (*key, value(kept))).collect())
+    }
+
+    /// The same keys with other values, made of these.
+    pub fn into_map<W>(self, value: impl Fn(V) -> W) -> Ordered<K, W> {
+        Ordered(self.0.into_iter().map(|(key, kept)| (key, value(kept))).collect())
     }
 
     /// The values under the keys from `from` up to and without `end`.
@@ -79,6 +117,14 @@ impl<K: Ord + Copy, V> Ordered<K, V> {
     /// All values, to be changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.0.iter_mut().map(|(_, value)| value)
+    }
+
+    /// Room for one more: one at a time where there are few, as there nearly always are, and half a block would stand
+    /// empty otherwise.
+    fn reserve(&mut self) {
+        if self.0.len() == self.0.capacity() && self.0.len() < FEW {
+            self.0.reserve_exact(1);
+        }
     }
 
     fn place(&self, key: K) -> Result<usize, usize> {

@@ -5,7 +5,9 @@
 //! alone and not on how often the clock was written down.
 
 use crate::{
+    agenda::Agenda,
     by_hand::ByHand,
+    cause::Cause,
     command::Command,
     decide::{self, Case, Judged, SEMANTICS},
     decision::Decision,
@@ -115,15 +117,15 @@ pub struct Damaged(String);
 /// Why a group is looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Why<'a> {
-    pub(crate) cause: &'a str,
+    pub(crate) cause: Cause<'a>,
     pub(crate) forced: Option<(usize, Right, &'a str)>,
     /// The decision is wanted also where it says nothing new.
     pub(crate) verbose: bool,
 }
 
 impl<'a> Why<'a> {
-    pub(crate) fn of(cause: &'a str) -> Self {
-        Self { cause, forced: None, verbose: false }
+    pub(crate) fn of(cause: impl Into<Cause<'a>>) -> Self {
+        Self { cause: cause.into(), forced: None, verbose: false }
     }
 }
 
@@ -266,6 +268,9 @@ impl Partition {
             }
             let file = files.get(&group.file).ok_or_else(missing)?;
             let program = Program { place: file.place(name).ok_or_else(missing)?, file: Arc::clone(file) };
+            if let Some(wiring) = program.wiring() {
+                wiring.share(group);
+            }
             if file.listens() {
                 tenant.listeners.push(*id);
             }
@@ -409,12 +414,14 @@ pub(crate) struct Step<'a> {
     pub(crate) effects: Effects,
     /// Groups whose row changed.
     pub(crate) touched: BTreeSet<GroupId>,
+    /// Runs of schedules worked out for it.
+    agenda: Agenda,
 }
 
 impl<'a> Step<'a> {
     fn of(partition: &'a mut Partition, offset: u64) -> Self {
         let position = Position { partition: partition.state.partition, offset };
-        Self { partition, position, effects: Effects::default(), touched: BTreeSet::new() }
+        Self { partition, position, effects: Effects::default(), touched: BTreeSet::new(), agenda: Agenda::default() }
     }
 
     pub(crate) fn t(&self) -> i64 {
@@ -442,7 +449,7 @@ impl<'a> Step<'a> {
     }
 
     /// A fact touched a group: evaluate it as of now.
-    pub(crate) fn touch(&mut self, id: GroupId, cause: &str) {
+    pub(crate) fn touch<'c>(&mut self, id: GroupId, cause: impl Into<Cause<'c>>) {
         self.look(id, self.t(), &Why::of(cause));
     }
 
@@ -459,8 +466,8 @@ impl<'a> Step<'a> {
             self.touched.insert(id);
         }
         self.effects.decisions.extend(judged.missed);
-        self.effects.decisions.extend(judged.decision);
-        self.effects.commands.extend(judged.command);
+        self.effects.decisions.extend(judged.decision.map(|decision| *decision));
+        self.effects.commands.extend(judged.command.map(|command| *command));
     }
 
     /// A group needs fewer servers, so others of its tenant that the quota held may have them: they look, too.
@@ -479,15 +486,13 @@ impl<'a> Step<'a> {
         let Partition { state, programs, .. } = &mut *self.partition;
         let group = state.groups.get_mut(id as usize)?.as_mut()?;
         let tenant = state.tenants.get(group.tenant as usize)?;
-        let file = tenant.files.get(&group.file)?;
         let program = programs.get(id as usize)?.as_ref()?;
         let name = std::mem::take(&mut group.name);
         let gap = state.gap.filter(|(_, to)| now_ms <= *to);
         let case = Case {
             tenant: &tenant.name,
             name: &name,
-            hash: file.hash.get(..16).unwrap_or_default(),
-            version: file.version,
+            files: &tenant.files,
             policy: &program.file.policy,
             plan: program.plan()?,
             wiring: program.wiring()?,
@@ -497,6 +502,7 @@ impl<'a> Step<'a> {
             cause: why.cause,
             forced: why.forced,
             verbose: why.verbose,
+            agenda: &self.agenda,
         };
         let (due, target) = (group.due, group.target);
         let judged = decide::judge(group, &case);

@@ -210,7 +210,9 @@ impl<'a> Rehearsal<'a> {
         }
         let judged = self.partition.peek(TENANT, &self.group, self.now_ms, "why");
         // Nothing is done by asking: what it would change, a timer or a fact will.
-        let decision = judged.and_then(|judged| judged.decision).filter(|decision| decision.from == decision.to);
+        let decision = judged
+            .and_then(|judged| judged.decision.map(|decision| *decision))
+            .filter(|decision| decision.from == decision.to);
         self.seen.extend(decision.map(|decision| (offset, decision)));
     }
 

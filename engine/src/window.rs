@@ -5,8 +5,12 @@
 //! it never reads a clock, and of each server it never holds more panes than [`Window::new`] said, however many samples it
 //! is given.
 
+mod series;
+mod wire;
+
 use crate::{ordered::Ordered, sketch::Sketch};
 use serde::{Deserialize, Serialize};
+use series::{Series, Stats};
 use weir_grammar::policy::Func;
 use weir_grammar::quantity::{Millis, Quantity};
 
@@ -26,7 +30,8 @@ pub fn pane_ms(every: Millis, over: Millis) -> i64 {
 }
 
 /// The samples of one metric in panes of one length, aligned to the epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "wire::Window")]
 pub struct Window {
     pane_ms: i64,
     /// Complete panes that an evaluation may need.
@@ -35,39 +40,6 @@ pub struct Window {
     /// The lowest pane still kept.
     floor: i64,
     series: Ordered<u64, Series>,
-}
-
-/// What one server sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Series {
-    /// Time of its newest sample; outlives the panes, so that an old sample stays old.
-    newest_ms: i64,
-    panes: Ordered<i64, Pane>,
-}
-
-/// The samples of one server in one pane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pane {
-    stats: Stats,
-    /// Empty where the window keeps none.
-    sketch: Sketch,
-}
-
-/// What `avg sum min max last` need of some samples of one server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stats {
-    count: u32,
-    sum: i128,
-    min: i64,
-    max: i64,
-    last: i64,
-    last_ms: i64,
-}
-
-/// A known server: its samples reduced, and the panes they lie in.
-struct Known<'a> {
-    stats: Stats,
-    panes: &'a [(i64, Pane)],
 }
 
 /// An aggregate at one instant.
@@ -114,19 +86,17 @@ impl Window {
             return;
         }
         let pane_count_max = self.keep as usize + 2 + (AHEAD_MAX.0 / self.pane_ms) as usize;
-        let (series, _) = self.series.entry(server, || Series { newest_ms: at_ms, panes: Ordered::default() });
-        series.newest_ms = series.newest_ms.max(at_ms);
-        let stats = Stats::of(at_ms, value);
-        let (pane, new) = series.panes.entry(index, || Pane { stats, sketch: Sketch::default() });
-        if !new {
-            pane.stats = pane.stats.and(stats);
+        let (series, _) = self.series.entry(server, || Series::new(at_ms, self.with_sketch));
+        series.insert(self.pane_ms, at_ms, value, self.with_sketch, pane_count_max);
+    }
+
+    /// Adds a sample of `server` where it is newer than the last one of its series; whether it is.
+    pub fn hear(&mut self, server: u64, at_ms: i64, value: Quantity) -> bool {
+        let newer = self.last_at(server).is_none_or(|last| last < at_ms);
+        if newer {
+            self.insert(server, at_ms, value);
         }
-        if self.with_sketch {
-            pane.sketch.insert(value.0);
-        }
-        if series.panes.len() > pane_count_max {
-            series.panes.drop_first();
-        }
+        newer
     }
 
     /// The time of a server's newest sample, also after its pane is gone.
@@ -150,14 +120,14 @@ impl Window {
         let floor = now_ms.div_euclid(self.pane_ms).saturating_sub(i64::from(self.keep));
         self.floor = self.floor.max(floor);
         for series in self.series.values_mut() {
-            series.panes.drop_before(self.floor);
+            series.drop_before(self.pane_ms, self.floor);
         }
     }
 
     /// The next pane edge after `now_ms`, at which a value may change; `None` where nothing is stored.
     #[must_use]
     pub fn next_edge_after(&self, now_ms: i64) -> Option<i64> {
-        let stored = self.series.values().any(|series| !series.panes.is_empty());
+        let stored = self.series.values().any(|series| !series.is_empty());
         stored.then(|| (now_ms.div_euclid(self.pane_ms) + 1).saturating_mul(self.pane_ms))
     }
 
@@ -170,82 +140,84 @@ impl Window {
     pub fn evaluate(&self, func: Func, over: Millis, every: Millis, now_ms: i64, servers: &[(u64, i64)]) -> Value {
         let end = now_ms.div_euclid(self.pane_ms);
         let start = end.saturating_sub(div_ceil(over.0, self.pane_ms));
-        let (mut known, mut of) = (Vec::new(), 0_u32);
+        let recent_ms = end.saturating_mul(self.pane_ms).saturating_sub(every.0.saturating_mul(2));
+        let (mut all, mut of) = (Across::default(), 0_u32);
         for &(server, counts_from_ms) in servers {
-            let from = start.max(div_ceil(counts_from_ms, self.pane_ms));
+            let from = if counts_from_ms <= start.saturating_mul(self.pane_ms) {
+                start
+            } else {
+                start.max(div_ceil(counts_from_ms, self.pane_ms))
+            };
             let expected = (end.saturating_sub(from)).saturating_mul(self.pane_ms) / every.0.max(1);
             if expected < 1 {
                 continue;
             }
             of += 1;
-            let recent_ms = end.saturating_mul(self.pane_ms).saturating_sub(every.0.saturating_mul(2));
             let needed = (expected.saturating_mul(KNOWN_PERCENT) / 100).max(1);
             let Some(series) = self.series.get(server) else { continue };
-            let panes = series.panes.range(from, end);
-            let Some(stats) = panes.iter().map(|(_, pane)| pane.stats).reduce(Stats::and) else { continue };
+            let Some(stats) = series.reduce(self.pane_ms, from, end) else { continue };
             if i64::from(stats.count) >= needed && stats.last_ms >= recent_ms {
-                known.push(Known { stats, panes });
+                all.add(func, stats);
+                if matches!(func, Func::Percentile(_)) {
+                    series.merge_into(&mut all.sketch, from, end);
+                }
             }
         }
-        let known_count = known.len() as u32;
-        let enough = of > 0 && i64::from(known_count) * 100 >= i64::from(of) * KNOWN_PERCENT;
-        match across(func, &known).filter(|_| enough) {
+        let enough = of > 0 && i64::from(all.servers) * 100 >= i64::from(of) * KNOWN_PERCENT;
+        match all.value(func).filter(|_| enough) {
             Some(value) => {
-                let all_known = known.len() == servers.len();
-                Value::Known { value: Quantity(value), servers: known_count, of, all_known }
+                let all_known = all.servers as usize == servers.len();
+                Value::Known { value: Quantity(value), servers: all.servers, of, all_known }
             }
-            None => Value::Unknown { known: known_count, of },
+            None => Value::Unknown { known: all.servers, of },
         }
     }
 }
 
-impl Stats {
-    fn of(at_ms: i64, Quantity(value): Quantity) -> Self {
-        Self { count: 1, sum: value.into(), min: value, max: value, last: value, last_ms: at_ms }
-    }
-
-    /// Both together; of two samples of one time the one that arrived later is the last.
-    fn and(self, later: Self) -> Self {
-        let newest = if later.last_ms >= self.last_ms { later } else { self };
-        Self {
-            count: self.count.saturating_add(later.count),
-            sum: self.sum + later.sum,
-            min: self.min.min(later.min),
-            max: self.max.max(later.max),
-            last: newest.last,
-            last_ms: newest.last_ms,
-        }
-    }
-
-    fn mean(self) -> i64 {
-        round_div(self.sum, self.count.into())
-    }
+/// The known servers' reductions together (rule 4).
+#[derive(Default)]
+struct Across {
+    servers: u32,
+    /// Of what each server contributes: its mean, or its latest.
+    sum: i128,
+    ends: Option<(i64, i64)>,
+    sketch: Sketch,
 }
 
-/// The servers' reductions together (rule 4); `None` where there are none, or a percentile of what has no sketch.
-fn across(func: Func, servers: &[Known<'_>]) -> Option<i64> {
-    let sum_of = |each: fn(Stats) -> i64| servers.iter().map(|server| i128::from(each(server.stats))).sum::<i128>();
-    let min = servers.iter().map(|server| server.stats.min).min()?;
-    let max = servers.iter().map(|server| server.stats.max).max()?;
-    let count = servers.len() as i128;
-    Some(match func {
-        Func::Avg => round_div(sum_of(Stats::mean), count),
-        Func::Sum => round_div(sum_of(Stats::mean), 1),
-        Func::Min => min,
-        Func::Max => max,
-        Func::Last => round_div(sum_of(|stats| stats.last), count),
-        Func::Percentile(percent) => {
-            let mut all = Sketch::default();
-            servers.iter().flat_map(|server| server.panes).for_each(|(_, pane)| all.merge(&pane.sketch));
+impl Across {
+    fn add(&mut self, func: Func, stats: Stats) {
+        self.servers += 1;
+        self.sum += i128::from(match func {
+            Func::Avg | Func::Sum => stats.mean(),
+            Func::Last => stats.last,
+            Func::Min | Func::Max | Func::Percentile(_) => 0,
+        });
+        let (min, max) = self.ends.unwrap_or((stats.min, stats.max));
+        self.ends = Some((min.min(stats.min), max.max(stats.max)));
+    }
+
+    /// `None` where there are no servers, or of a percentile of what has no sketch.
+    fn value(&self, func: Func) -> Option<i64> {
+        let (min, max) = self.ends?;
+        Some(match func {
+            Func::Avg | Func::Last => round_div(self.sum, self.servers.into()),
+            Func::Sum => round_div(self.sum, 1),
+            Func::Min => min,
+            Func::Max => max,
             // A bucket's middle may lie outside of what was ever sent.
-            all.percentile(percent)?.clamp(min, max)
-        }
-    })
+            Func::Percentile(percent) => self.sketch.percentile(percent)?.clamp(min, max),
+        })
+    }
 }
 
 /// The quotient rounded half away from zero; what lies outside of `i64` becomes its end.
 fn round_div(dividend: i128, divisor: i128) -> i64 {
-    let magnitude = (dividend.unsigned_abs() * 2 + divisor.unsigned_abs()) / (divisor.unsigned_abs() * 2).max(1);
+    let (twice, divisor) = (dividend.unsigned_abs() * 2, divisor.unsigned_abs());
+    // Nearly all fit into one word, and a division of two is many times slower.
+    let magnitude = match (u64::try_from(twice + divisor), u64::try_from(divisor * 2)) {
+        (Ok(dividend), Ok(divisor)) => u128::from(dividend / divisor.max(1)),
+        _ => (twice + divisor) / (divisor * 2).max(1),
+    };
     let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
     if dividend < 0 { -magnitude } else { magnitude }
 }

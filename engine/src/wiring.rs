@@ -4,7 +4,8 @@
 //! the group's state is kept in lists of the same order. A new version of the policy gives new places; `deploy` moves
 //! the state over by name (rule 20).
 
-use crate::{command::Spec, condition, window::pane_ms, words};
+use crate::{command::Spec, condition, group::Group, window::pane_ms, words};
+use std::sync::Arc;
 use weir_grammar::{
     policy::{self, Aggregate, Condition, Counted, Func, Policy, Rule, Trigger},
     quantity::Millis,
@@ -29,7 +30,11 @@ pub struct Wiring {
     /// What its servers are.
     pub spec: Spec,
     /// A fingerprint of `spec`.
-    pub spec_print: String,
+    pub spec_print: Arc<str>,
+    /// Each rule's name, as the memories of its groups share it.
+    pub names: Vec<Arc<str>>,
+    /// Each rule's meaning, likewise.
+    pub meanings: Vec<Arc<str>>,
 }
 
 /// An aggregate in its place.
@@ -62,7 +67,7 @@ impl Wiring {
     /// Wires a group.
     #[must_use]
     pub fn new(policy: &Policy, plan: &policy::Group, spec: Spec) -> Self {
-        let spec_print = blake3::hash(&serde_json::to_vec(&spec).unwrap_or_default()).to_hex().to_string();
+        let spec_print = blake3::hash(&serde_json::to_vec(&spec).unwrap_or_default()).to_hex();
         let mut wiring = Self {
             aggregates: Vec::new(),
             windows: Vec::new(),
@@ -72,7 +77,9 @@ impl Wiring {
                 .collect(),
             counts_over: plan.rules.iter().map(longest_count).max().unwrap_or_default(),
             spec,
-            spec_print,
+            spec_print: Arc::from(spec_print.as_str()),
+            names: plan.rules.iter().map(|rule| Arc::from(rule.name.as_str())).collect(),
+            meanings: plan.rules.iter().map(|rule| Arc::from(meaning(rule))).collect(),
         };
         for rule in &plan.rules {
             let reads = of_rule(rule).into_iter().filter_map(|aggregate| wiring.add(policy, aggregate)).collect();
@@ -108,10 +115,34 @@ impl Wiring {
         self.aggregates.iter().position(|wired| wired.aggregate == *aggregate)
     }
 
+    /// Lets a group's memories share the texts that are the same here: kept once a policy and not once a group, and found
+    /// equal without being read.
+    pub fn share(&self, group: &mut Group) {
+        let shared = |own: &mut Arc<str>, ours: &Arc<str>| {
+            if *own == *ours {
+                *own = Arc::clone(ours);
+            }
+        };
+        shared(&mut group.spec_print, &self.spec_print);
+        for (memory, (name, meaning)) in group.rules.iter_mut().zip(self.names.iter().zip(&self.meanings)) {
+            shared(&mut memory.name, name);
+            shared(&mut memory.meaning, meaning);
+        }
+    }
+
     /// The aggregates that the rule at `index` reads.
     pub fn read_by(&self, index: usize) -> impl Iterator<Item = (usize, &Wired)> {
         let places = self.reads.get(index).map(Vec::as_slice).unwrap_or_default();
         places.iter().filter_map(|place| Some((*place, self.aggregates.get(*place)?)))
+    }
+}
+
+/// What a rule means: its own words, and the zone that its schedule is read in.
+fn meaning(rule: &Rule) -> String {
+    match &rule.trigger {
+        Trigger::Cron { zone, .. } => format!("{} in {}", rule.meaning, zone.name()),
+        Trigger::At { at_ms } => format!("{} at {at_ms}", rule.meaning),
+        _ => rule.meaning.clone(),
     }
 }
 

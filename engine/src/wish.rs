@@ -2,6 +2,7 @@
 //! mind, and remembers since when it has been of it.
 
 use crate::{
+    agenda::Agenda,
     aggregate,
     condition::{self, Scene},
     decision::Truth,
@@ -10,6 +11,7 @@ use crate::{
     wiring::Wiring,
     words,
 };
+use smallvec::smallvec;
 use weir_grammar::{
     policy::{Action, Aggregate, Amount, Arm, Change, Condition, Policy, Rule, Side, Trigger},
     quantity::{Millis, Percent, Quantity},
@@ -56,6 +58,8 @@ pub struct Mind<'a> {
     pub wiring: &'a Wiring,
     /// The instant.
     pub moment: Moment,
+    /// Runs of schedules worked out before.
+    pub agenda: &'a Agenda,
 }
 
 impl Thought {
@@ -70,7 +74,7 @@ impl Thought {
 
 impl Mind<'_> {
     fn scene(&self) -> Scene<'_> {
-        let Self { group, policy, wiring, moment } = *self;
+        let Self { group, policy, wiring, moment, .. } = *self;
         Scene { group, policy, wiring, now_ms: moment.now_ms, intake_bad_ms: moment.intake_bad_ms }
     }
 
@@ -86,7 +90,7 @@ impl Mind<'_> {
                 let again = planted::is(Bug::ScheduleTwice) && due.is_some_and(|due| due < self.moment.t_ms);
                 if due.is_some() && !again {
                     memory.next = match &rule.trigger {
-                        Trigger::Cron { cron, zone } => cron.next_after(*zone, now_ms),
+                        Trigger::Cron { cron, zone } => self.agenda.next_after(cron, *zone, now_ms),
                         _ => None,
                     };
                 }
@@ -171,7 +175,7 @@ impl Mind<'_> {
     ) -> Thought {
         let moment = &self.moment;
         if memory.since.len() != 1 {
-            memory.since = vec![None];
+            memory.since = smallvec![None];
         }
         let mut since = memory.since.first().copied().flatten();
         let patient = || can_add(rule) && !condition::asks_alarms(condition);

@@ -10,6 +10,7 @@ use crate::{
     group::Group,
     id::{GroupUid, Slot},
     member::{self, Members},
+    ordered::Ordered,
     outcome::{Happening, Outcome},
 };
 use std::{
@@ -71,7 +72,7 @@ impl Stage {
                 member::Stage::Ready => {}
             }
         }
-        for known in group.alarms.iter().flat_map(BTreeMap::keys) {
+        for known in group.alarms.iter().flat_map(Ordered::iter).map(|(key, _)| key) {
             // A server keeps the alarm that it has: it is its own counterpart.
             let slot = group.members.iter().map(|(slot, _)| slot).find(|slot| slot.key() == *known);
             stage.alarms.extend(slot.map(|slot| ((String::new(), slot), slot)));

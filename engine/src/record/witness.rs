@@ -8,6 +8,7 @@ use crate::{
     event::{About, Event, Fact, Order, Record, Right},
     group::Group,
     id::Slot,
+    ordered::Ordered,
     outcome::Happening,
     partition::Partition,
 };
@@ -338,5 +339,5 @@ fn up(at_ms: i64, step: i64) -> i64 {
 
 /// What an alarm last said, by whom it is about.
 pub(super) fn states(group: &Group, alarm: usize) -> impl Iterator<Item = (u64, AlarmState)> + '_ {
-    group.alarms.get(alarm).into_iter().flatten().map(|(key, memory)| (*key, memory.state))
+    group.alarms.get(alarm).into_iter().flat_map(Ordered::iter).map(|(key, memory)| (*key, memory.state))
 }

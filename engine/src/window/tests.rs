@@ -148,7 +148,7 @@ fn nothing_is_kept_longer_than_needed() {
     assert_eq!(window.last_at(1), None);
     // Without any trim it stays bounded too.
     minutes(&mut window, 2, 20..10_000, 1);
-    assert_eq!(window.series.get(2).unwrap().panes.len(), 7);
+    assert_eq!(window.series.get(2).unwrap().len(), 7);
     assert!(matches!(avg_of_five(&window, 10_000, &[(2, 0)]), Value::Known { .. }));
 }
 
