@@ -94,19 +94,19 @@ impl<'a> AboutRef<'a> {
 /// Scans a line; `None` where the full parser must read it.
 #[must_use]
 pub fn event(line: &[u8]) -> Option<Scanned<'_>> {
-    let mut at = Cursor(std::str::from_utf8(line).ok()?);
-    at.eat("{\"specversion\":\"1.0\",\"id\":")?;
+    let mut at = Cursor { line: std::str::from_utf8(line).ok()?, at: 0 };
+    at.eat(b"{\"specversion\":\"1.0\",\"id\":")?;
     at.string()?;
-    at.eat(",\"source\":")?;
+    at.eat(b",\"source\":")?;
     at.string()?;
-    at.eat(",\"time\":")?;
+    at.eat(b",\"time\":")?;
     let time = at.instant()?;
-    at.eat(",\"tenant\":")?;
+    at.eat(b",\"tenant\":")?;
     let tenant = at.string()?;
-    at.eat(",\"type\":\"weir.")?;
-    let fact = match at.0.as_bytes().first()? {
+    at.eat(b",\"type\":\"weir.")?;
+    let fact = match at.rest().first()? {
         b's' => {
-            at.eat("samples\",\"data\":[")?;
+            at.eat(b"samples\",\"data\":[")?;
             let samples = Samples { rest: at };
             // Once through, so that nothing is applied of a line that turns out to be another's business.
             let mut check = samples.clone();
@@ -115,27 +115,27 @@ pub fn event(line: &[u8]) -> Option<Scanned<'_>> {
             Hot::Samples(samples)
         }
         b'a' => {
-            at.eat("alarm\",\"data\":")?;
+            at.eat(b"alarm\",\"data\":")?;
             Hot::Alarm(at.alarm()?)
         }
         b't' => {
-            at.eat("tick\",\"data\":{}")?;
+            at.eat(b"tick\",\"data\":{}")?;
             Hot::Tick
         }
         _ => return None,
     };
-    (at.0 == "}").then_some(Scanned { time, tenant, fact })
+    (at.rest() == b"}").then_some(Scanned { time, tenant, fact })
 }
 
 impl<'a> Samples<'a> {
     /// The next sample; `Some(None)` at the end, `None` where the form is another.
     fn read(&mut self) -> Option<Option<SampleRef<'a>>> {
-        if self.rest.eat("]").is_some() {
+        if self.rest.eat(b"]").is_some() {
             return Some(None);
         }
         let sample = self.rest.sample()?;
         // A comma parts two samples, and the bracket that ends them is read next time.
-        if self.rest.eat(",").is_some() {
+        if self.rest.eat(b",").is_some() {
             self.rest.peek(b'{')?;
         } else {
             self.rest.peek(b']')?;
@@ -152,105 +152,135 @@ impl<'a> Iterator for Samples<'a> {
     }
 }
 
-/// What of the line is still to be read.
+/// A line, and how far it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cursor<'a>(&'a str);
+struct Cursor<'a> {
+    line: &'a str,
+    at: usize,
+}
 
 impl<'a> Cursor<'a> {
-    fn eat(&mut self, text: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(text)?;
-        Some(())
+    fn rest(&self) -> &'a [u8] {
+        self.line.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// Reads exactly this text. Its length is known where it is asked, so it is compared in words and not byte by byte.
+    fn eat<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
+        (self.rest().first_chunk::<N>()? == text).then(|| self.at += N)
     }
 
     fn peek(&self, byte: u8) -> Option<()> {
-        (self.0.as_bytes().first() == Some(&byte)).then_some(())
+        (self.rest().first() == Some(&byte)).then_some(())
     }
 
     /// A string without escapes; control characters may not stand in one at all.
     fn string(&mut self) -> Option<&'a str> {
-        self.eat("\"")?;
-        let end = self.0.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
-        let (text, rest) = self.0.split_at(end);
-        self.0 = rest;
-        self.eat("\"")?;
+        self.eat(b"\"")?;
+        let rest = self.rest();
+        let mut length = 0;
+        while let Some(word) = rest.get(length..).and_then(<[u8]>::first_chunk::<8>) {
+            match ends(u64::from_le_bytes(*word)) {
+                8 => length += 8,
+                within => {
+                    length += within;
+                    return self.close(length);
+                }
+            }
+        }
+        length += rest.get(length..)?.iter().position(|byte| *byte == b'"' || *byte == b'\\' || *byte < 0x20)?;
+        self.close(length)
+    }
+
+    /// The next `length` bytes, where they end with a quote.
+    fn close(&mut self, length: usize) -> Option<&'a str> {
+        let text = self.line.get(self.at..self.at + length)?;
+        self.at += length;
+        self.eat(b"\"")?;
         Some(text)
     }
 
     /// An integer as the door writes it: no plus, no leading zeros, no fraction.
     fn integer(&mut self) -> Option<i64> {
-        let digits = self.0.strip_prefix('-').unwrap_or(self.0);
-        let count = digits.bytes().position(|byte| !byte.is_ascii_digit())?;
-        let length = count + self.0.len() - digits.len();
-        let padded = count > 1 && digits.starts_with('0');
-        let (text, rest) = self.0.split_at(length);
+        let rest = self.rest();
+        let sign = usize::from(rest.first() == Some(&b'-'));
+        let digits = rest.get(sign..)?;
+        let count = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+        let padded = count > 1 && digits.first() == Some(&b'0');
+        let text = self.line.get(self.at..self.at + sign + count)?;
         if padded || count == 0 || text == "-0" {
             return None;
         }
-        self.0 = rest;
+        self.at += sign + count;
         text.parse().ok()
     }
 
     /// An instant in our one form, `2026-11-24T07:12:03.123Z`.
     fn instant(&mut self) -> Option<i64> {
-        let text = self.string()?;
-        let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
-        let shaped = bytes.iter().zip(b"0000-00-00T00:00:00.000Z").all(|(byte, shape)| match shape {
-            b'0' => byte.is_ascii_digit(),
-            other => byte == other,
-        });
-        if !shaped {
+        let quoted: &[u8; 26] = self.rest().first_chunk()?;
+        #[rustfmt::skip] // One line as the text is one line.
+        let [
+            b'"', y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', f0, f1, f2,
+            b'Z', b'"',
+        ] = *quoted
+        else {
+            return None;
+        };
+        let mut shaped = true;
+        let mut number = |digits: &[u8]| {
+            digits.iter().fold(0_i64, |sum, byte| {
+                shaped &= byte.is_ascii_digit();
+                sum * 10 + i64::from(byte & 0x0f)
+            })
+        };
+        let (year, month, day) = (number(&[y0, y1, y2, y3]), number(&[m0, m1]), number(&[d0, d1]));
+        let (hour, minute, second) = (number(&[h0, h1]), number(&[n0, n1]), number(&[s0, s1]));
+        let millis = number(&[f0, f1, f2]);
+        // Leap seconds are the full parser's to judge.
+        if !shaped || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        let number = |from: usize, to: usize| {
-            bytes.iter().take(to).skip(from).fold(0_i64, |sum, byte| sum * 10 + i64::from(byte - b'0'))
-        };
-        let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
-        let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
-        // Months of 29 to 31 days and leap seconds are the full parser's to judge.
         if !(1..=12).contains(&month) || !(1..=28).contains(&day) && !is_day(year, month, day) {
             return None;
         }
-        if hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
+        self.at += quoted.len();
         let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-        Some(seconds * 1_000 + number(20, 23))
+        Some(seconds * 1_000 + millis)
     }
 
     fn about(&mut self) -> Option<AboutRef<'a>> {
         let mut about = AboutRef::new([], None);
-        if self.eat(",\"server\":[").is_some() {
+        if self.eat(b",\"server\":[").is_some() {
             loop {
                 *about.names.get_mut(about.count)? = self.string()?;
                 about.count += 1;
-                if self.eat(",").is_none() {
+                if self.eat(b",").is_none() {
                     break;
                 }
             }
-            self.eat("]")?;
+            self.eat(b"]")?;
         }
-        if self.eat(",\"group\":").is_some() {
+        if self.eat(b",\"group\":").is_some() {
             about.group = Some(self.string()?);
         }
         Some(about)
     }
 
     fn sample(&mut self) -> Option<SampleRef<'a>> {
-        self.eat("{\"metric\":")?;
+        self.eat(b"{\"metric\":")?;
         let metric = self.string()?;
-        self.eat(",\"value\":")?;
+        self.eat(b",\"value\":")?;
         let value = Quantity(self.integer()?);
-        self.eat(",\"at\":")?;
+        self.eat(b",\"at\":")?;
         let at = self.instant()?;
         let about = self.about()?;
-        self.eat("}")?;
+        self.eat(b"}")?;
         Some(SampleRef { metric, value, at, about })
     }
 
     fn alarm(&mut self) -> Option<AlarmRef<'a>> {
-        self.eat("{\"name\":")?;
+        self.eat(b"{\"name\":")?;
         let name = self.string()?;
-        self.eat(",\"state\":")?;
+        self.eat(b",\"state\":")?;
         let state = match self.string()? {
             "ok" => AlarmState::Ok,
             "warning" => AlarmState::Warning,
@@ -258,16 +288,27 @@ impl<'a> Cursor<'a> {
             "unknown" => AlarmState::Unknown,
             _ => return None,
         };
-        self.eat(",\"at\":")?;
+        self.eat(b",\"at\":")?;
         let at = self.instant()?;
         let about = self.about()?;
         // The sender's words are for people; numbers that rode along are left to the full parser.
-        if self.eat(",\"text\":").is_some() {
+        if self.eat(b",\"text\":").is_some() {
             self.string()?;
         }
-        self.eat("}")?;
+        self.eat(b"}")?;
         Some(AlarmRef { name, state, at, about })
     }
+}
+
+/// The place of the first byte of eight that no plain string has within it (a quote, a backslash, a control character);
+/// 8 where there is none. A byte that is zero after a subtraction sets its top bit, as in any text on words as sets of
+/// bytes; what a borrow sets wrongly lies above the first.
+fn ends(word: u64) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & TOPS;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    ((below(word, 0x20) | is(b'"') | is(b'\\')).trailing_zeros() / 8) as usize
 }
 
 fn is_day(year: i64, month: i64, day: i64) -> bool {
@@ -388,6 +429,18 @@ mod tests {
             if let Some(scanned) = event(&spoiled) {
                 let parsed = Event::from_line(&spoiled);
                 prop_assert!(parsed.is_ok_and(|parsed| agree(&scanned, &parsed)), "{}", String::from_utf8_lossy(&spoiled));
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_ends_where_its_bytes_say() {
+        for place in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut bytes = *b"abcdefgh";
+                bytes[place] = byte;
+                let found = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(8);
+                assert_eq!(ends(u64::from_le_bytes(bytes)), found, "{bytes:?}");
             }
         }
     }
