@@ -5,6 +5,7 @@ use super::{ROUNDS, clock::Took, each_second, per_second, say};
 use herd::{Herd, Load, RULES};
 use std::fs;
 
+mod evaluation;
 pub mod floor;
 pub mod herd;
 mod schedules;
@@ -26,6 +27,7 @@ pub fn run(large: usize) {
     say("F3 samples, alarms, windows: 1,000 groups of 4", &mixed.shown(), &mixed.against(floor, "1.0"));
     let (small, floor) = race(&mut Herd::new(1_000, 1, RULES), Load::Mixed, FACTS);
     say("F3 the same: 1,000 groups of 1", &small.shown(), &small.against(floor, "1.0"));
+    evaluation::run();
     large_herd(large, small);
     a_day();
     schedules::run();
