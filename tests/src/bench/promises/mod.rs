@@ -1,4 +1,4 @@
-//! The promised speeds, by the names they have in [the table](../../../README.md): each a ratio within one run, of time
+//! The promised speeds, by the names they have in [the table](../README.md): each a ratio within one run, of time
 //! on the processor, against a floor that is measured in the same run.
 
 use super::{ROUNDS, clock::Took, each_second, per_second, say};
