@@ -29,6 +29,10 @@ pub const JOIN_GRACE_MS: i64 = 60_000;
 /// The first wait after a look that gave nothing, milliseconds; it doubles with each.
 pub const BLIND_WAIT_MS: i64 = 2_000;
 
+/// What an order is called whose process has gone before it had an answer. Told apart by these words: the ledger's form has no
+/// other place for it, and no cloud says them.
+const ORPHANED: &str = "the answer to the order was lost";
+
 /// Writes a complete look into the ledger and answers the calls that follow. The ledger must be committed before the first
 /// of them is performed, and every one of them answered (or the ledger read back) before the next look begins.
 pub fn settle(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec<Call> {
@@ -39,7 +43,7 @@ pub fn settle(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec<Call>
     // The harness answers everything before it looks again. What has no answer by now was sent by a process that is gone.
     for entry in ledger.entries.values_mut().filter(|entry| entry.phase == Phase::Ordered) {
         (entry.phase, entry.since_ms, entry.absent_ms) = (Phase::Unclear, now_ms, None);
-        "the answer to the order was lost".clone_into(&mut entry.detail);
+        ORPHANED.clone_into(&mut entry.detail);
     }
     if !believe(ledger, look, now_ms) {
         return Vec::new();
@@ -251,11 +255,12 @@ fn absent(ledger: &mut Ledger, slot: Slot, now_ms: i64) {
         return;
     }
     if entry.unwanted {
-        ledger.strike(slot, now_ms);
-    } else {
-        let reason = format!("the cloud has no server for an order that it did not answer ({})", entry.detail);
-        ledger.fail(slot, &reason, now_ms);
+        return ledger.strike(slot, now_ms);
     }
+    let orphaned = entry.detail == ORPHANED;
+    let reason = format!("the cloud has no server for an order that it did not answer ({})", entry.detail);
+    // That a process of ours ended is nothing that the cloud did, so nobody waits for it to get better.
+    if orphaned { ledger.abandon(slot, &reason, now_ms) } else { ledger.fail(slot, &reason, now_ms) }
 }
 
 fn unlisted(ledger: &mut Ledger, slot: Slot, now_ms: i64) {

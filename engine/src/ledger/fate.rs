@@ -35,8 +35,7 @@ impl Ledger {
     /// A build came to nothing: it is said, its place becomes vacant, and the next order waits.
     pub(crate) fn fail(&mut self, slot: Slot, reason: &str, now_ms: i64) {
         let reason = words(reason);
-        self.say(Happening::Failed { slot, reason: reason.clone() });
-        self.vacate(slot, &reason, now_ms);
+        self.abandon(slot, &reason, now_ms);
         self.failures = self.failures.saturating_add(1);
         self.failed_ms = now_ms;
         let wait_ms = if self.failures < FAILURES_MAX { BACK_OFF_MS << (self.failures - 1) } else { SLOW_RETRY_MS };
@@ -44,6 +43,13 @@ impl Ledger {
         if self.failures >= FAILURES_MAX {
             self.degrade(Trouble::Builds, &reason);
         }
+    }
+
+    /// An order came to nothing by no fault of the cloud: it is said, and its place becomes vacant.
+    pub(crate) fn abandon(&mut self, slot: Slot, reason: &str, now_ms: i64) {
+        let reason = words(reason);
+        self.say(Happening::Failed { slot, reason: reason.clone() });
+        self.vacate(slot, &reason, now_ms);
     }
 
     /// A server that took its part is gone or broken: it is said, and its place becomes vacant.

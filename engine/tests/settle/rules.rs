@@ -239,6 +239,17 @@ fn an_order_of_unknown_fate_is_looked_for_twice_before_its_place_is_tried_again(
 }
 
 #[test]
+fn orders_that_died_with_their_process_are_no_fault_of_the_cloud() {
+    let mut world = World::new(9, 6);
+    world.die_before_the_calls();
+    // Long before a cloud that fails builds would be tried again.
+    world.settled(SLOW_RETRY_MS / 2);
+    assert!(!world.heard.all.iter().any(|happening| matches!(happening, Happening::Degraded { .. })));
+    let failed = world.heard.all.iter().filter(|happening| matches!(happening, Happening::Failed { .. })).count();
+    assert_eq!(failed, 6, "each is said, and its place is tried again under another incarnation");
+}
+
+#[test]
 fn a_removed_group_is_not_forgotten_while_an_order_may_have_made_a_server() {
     let mut world = unanswered(true);
     world.cloud.servers.values_mut().for_each(|server| server.listed_ms = world.now_ms + 4_000);

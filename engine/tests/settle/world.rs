@@ -218,6 +218,14 @@ impl World {
         self.commit();
     }
 
+    /// A look whose worker dies when its orders are committed and none is sent.
+    pub fn die_before_the_calls(&mut self) {
+        let look = self.cloud.look(&mut self.dice, self.now_ms).unwrap();
+        assert!(!settle(&mut self.ledger, &look, self.now_ms).is_empty());
+        self.commit();
+        self.recover();
+    }
+
     /// Looks whenever the ledger wants to, for so long. Answers how many calls were made.
     pub fn run(&mut self, length_ms: i64) -> usize {
         let (end_ms, before) = (self.now_ms + length_ms, self.cloud.calls.len());

@@ -195,7 +195,9 @@ async fn judge(site: &Site, door: &Process, acknowledged: &[Acknowledged]) {
         println!("figure: {tenant}, replayed: {}", audit::a_replay_is_equal(door, site.path(), &export));
     }
     let commands = audit::generations_rise(site);
-    println!("figure: {facts} facts acknowledged, all in the log; {twice} stand there twice and had one effect");
+    println!(
+        "figure: {facts} facts acknowledged, all in the log; {twice} stand there more than once, and no order of them was obeyed twice"
+    );
     println!("figure: {} commands, every generation over the one before; {servers} servers", commands.len());
 }
 

@@ -29,13 +29,13 @@ group app {
 
   rule surge {
     manual
-    add 3
+    add 2
     cooldown 1s
   }
 }
 "#;
 /// Servers that one force adds.
-const SURGE: usize = 3;
+const SURGE: usize = 2;
 /// A look is answered so late that there is time to stop the process between the look and the orders that follow from it.
 const CLOUD: &str = "build_ms = [100, 300]\nanswer_ms = 2000";
 
