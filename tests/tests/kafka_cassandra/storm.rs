@@ -61,6 +61,8 @@ pub struct Sent {
     pub given_up: u64,
     /// From the first try to the answer, at most.
     pub longest: Duration,
+    /// From the first try to the one that was taken, at most.
+    pub refused: Duration,
 }
 
 /// All senders. They end with the value.
@@ -113,7 +115,7 @@ impl Storm {
             match all.iter_mut().find(|all| all.kind == sent.kind) {
                 Some(all) => {
                     (all.taken, all.given_up) = (all.taken + sent.taken, all.given_up + sent.given_up);
-                    all.longest = all.longest.max(sent.longest);
+                    (all.longest, all.refused) = (all.longest.max(sent.longest), all.refused.max(sent.refused));
                 }
                 None => all.push(sent),
             }
@@ -143,7 +145,8 @@ impl Sender {
             let request = make(&mut self.dice, number);
             let began = Instant::now();
             match self.send(&request).await {
-                Some(position) => {
+                Some((position, sending)) => {
+                    sent.refused = sent.refused.max(sending - began);
                     sent.taken += request.facts.len() as u64;
                     sent.longest = sent.longest.max(began.elapsed());
                     self.facts.fetch_add(request.facts.len() as u64, Ordering::SeqCst);
@@ -161,12 +164,13 @@ impl Sender {
         sent
     }
 
-    /// Sends until it is taken, by one door or the other; the same bytes under the same key each time.
-    async fn send(&mut self, request: &Request) -> Option<Position> {
+    /// Sends until it is taken, by one door or the other; the same bytes under the same key each time. Answers where it is, and
+    /// when the try began that was taken.
+    async fn send(&mut self, request: &Request) -> Option<(Position, Instant)> {
         let began = Instant::now();
         let mut door = usize::try_from(self.dice.below(self.doors.len() as u64)).unwrap();
         while began.elapsed() < TRIES {
-            let path = &request.path;
+            let (path, tried) = (&request.path, Instant::now());
             let mut sending = self.site.request(&self.doors[door], &self.tenant, request.method.clone(), path);
             // A door that is stopped takes connections and says nothing.
             sending = sending.timeout(Duration::from_secs(3)).body(request.body.clone());
@@ -180,7 +184,7 @@ impl Sender {
                     match status.as_u16() {
                         200..300 => {
                             let answer: Value = serde_json::from_slice(&bytes).unwrap();
-                            return Some(answer["position"].as_str().unwrap().parse().unwrap());
+                            return Some((answer["position"].as_str().unwrap().parse().unwrap(), tried));
                         }
                         // It is wise to try again; or another deploy was quicker, and this one is of no use any more.
                         425 | 429 | 500.. => {}
