@@ -204,8 +204,15 @@ impl Asked<'_> {
 /// A decision is self-contained: it can be told without the log.
 fn recorded(decision: Decision) -> Account {
     let position = decision.position;
-    let why =
-        Why { decision, file: String::new(), floor_by: None, floor_until: None, last_change: None, next_look: None };
+    let why = Why {
+        decision,
+        file: String::new(),
+        floor_by: None,
+        floor_until: None,
+        by_hand: Vec::new(),
+        last_change: None,
+        next_look: None,
+    };
     Account { why, position, source: Source::Record, next: None }
 }
 

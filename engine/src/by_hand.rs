@@ -3,8 +3,9 @@
 //! It enters by the log as a `control` fact and is part of the group's state, so it survives a restart, a replay and a new
 //! version of the policy, and is gone with the group. An end is a timer at its own instant and needs no event.
 
-use crate::time;
+use crate::{command::Hands, id::Slot, time};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The longest that an override may hold, milliseconds: 30 days. What is meant for longer belongs into the policy.
 pub const OVERRIDE_MAX_MS: i64 = 30 * 24 * 3_600_000;
@@ -14,6 +15,126 @@ pub const OVERRIDE_MAX_MS: i64 = 30 * 24 * 3_600_000;
 pub struct ByHand {
     /// Bounds in place of the windows'.
     pub bounds: Option<Override>,
+    /// Servers that scale-in leaves alone.
+    pub protected: BTreeMap<Slot, Protection>,
+    /// Servers that leave because somebody named them, until they are gone.
+    pub leaving: BTreeMap<Slot, Leaving>,
+    /// Servers that were nobody's and are to become the group's, by the cloud's id, until they are or cannot be.
+    pub adopting: BTreeMap<String, Adoption>,
+    /// What the newest command told of all this.
+    pub sent: Hands,
+}
+
+/// A server is left alone by scale-in. Against repair it does not stand: one that broke is replaced, and the one in its
+/// place is not protected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// Until then, else until it is taken back.
+    pub until_ms: Option<i64>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A server leaves because somebody named it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// What becomes of it.
+    pub parting: Parting,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What becomes of a server that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parting {
+    /// It is deleted.
+    Removed,
+    /// It runs on, as nobody's.
+    Detached,
+}
+
+/// A server is to become the group's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// The record that ordered it: asked for again after it failed, it is another one.
+    pub number: u64,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl ByHand {
+    /// What executors must know of it.
+    #[must_use]
+    pub fn hands(&self) -> Hands {
+        let part = |parting| {
+            let of = self.leaving.iter().filter(move |(_, leaving)| leaving.parting == parting);
+            of.map(|(slot, _)| *slot).collect()
+        };
+        Hands {
+            protected: self.protected.keys().copied().collect(),
+            removed: part(Parting::Removed),
+            detached: part(Parting::Detached),
+            adopted: self.adopting.iter().map(|(server, adoption)| (server.clone(), adoption.number)).collect(),
+        }
+    }
+
+    /// Ends what is over at `now_ms`.
+    pub fn expire(&mut self, now_ms: i64) {
+        self.bounds.take_if(|hand| hand.until <= now_ms);
+        self.protected.retain(|_, protection| protection.until_ms.is_none_or(|until| now_ms < until));
+    }
+
+    /// Every instant at which something of it ends by itself.
+    pub fn ends(&self) -> impl Iterator<Item = i64> + '_ {
+        let protections = self.protected.values().filter_map(|protection| protection.until_ms);
+        self.bounds.iter().map(|hand| hand.until).chain(protections)
+    }
+
+    /// A server takes its part: what was adopted is a server like any other now. No executor needs to be told.
+    pub fn took_part(&mut self, server: &str) {
+        self.adopting.remove(server);
+        self.sent.adopted.remove(server);
+    }
+
+    /// A server is gone, and with it all that was set for it. No executor needs to be told.
+    pub fn forget(&mut self, slot: Slot) {
+        self.protected.remove(&slot);
+        self.leaving.remove(&slot);
+        for told in [&mut self.sent.protected, &mut self.sent.removed, &mut self.sent.detached] {
+            told.remove(&slot);
+        }
+    }
+
+    /// What is set for servers, a line each. Instants are in the log's notation.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let why = |actor: &str, reason: &str| {
+            if reason.is_empty() { format!("by {actor}") } else { format!("by {actor}: {reason:?}") }
+        };
+        let protected = self.protected.iter().map(|(slot, known)| {
+            let until = known.until_ms.map_or_else(String::new, |until| format!(" until {} ", time::rfc3339(until)));
+            let until = if until.is_empty() { " " } else { until.as_str() }.to_owned();
+            format!("server {slot} is protected{until}{}", why(&known.actor, &known.reason))
+        });
+        let leaving = self.leaving.iter().map(|(slot, known)| {
+            let word = match known.parting {
+                Parting::Removed => "removed",
+                Parting::Detached => "detached",
+            };
+            format!("server {slot} leaves, {word} {}", why(&known.actor, &known.reason))
+        });
+        let adopting = self
+            .adopting
+            .iter()
+            .map(|(server, known)| format!("server {server} is being adopted {}", why(&known.actor, &known.reason)));
+        protected.chain(leaving).chain(adopting).collect()
+    }
 }
 
 /// Bounds that an operator has set for a time.

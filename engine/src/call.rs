@@ -25,6 +25,20 @@ pub enum Call {
         /// The cloud's id.
         server: String,
     },
+    /// Set our mark, with a slot, on a server that runs and is nobody's.
+    Mark {
+        /// Its slot; in the ledger already.
+        slot: Slot,
+        /// The cloud's id.
+        server: String,
+    },
+    /// Take our mark off a server that was seen with it a moment ago; it runs on.
+    Unmark {
+        /// The slot in its mark.
+        slot: Slot,
+        /// The cloud's id.
+        server: String,
+    },
     /// Put an address into a balancer, or let it serve again.
     Join {
         /// Whose address.
@@ -59,7 +73,7 @@ impl Call {
     #[must_use]
     pub fn balancer(&self) -> Option<&Balancer> {
         match self {
-            Self::Create { .. } | Self::Delete { .. } => None,
+            Self::Create { .. } | Self::Delete { .. } | Self::Mark { .. } | Self::Unmark { .. } => None,
             Self::Join { balancer, .. } | Self::Drain { balancer, .. } | Self::Leave { balancer, .. } => Some(balancer),
         }
     }

@@ -4,10 +4,11 @@
 //! an executor never looks a policy up.
 
 use crate::{
-    id::{GroupUid, Position},
+    id::{GroupUid, Position, Slot},
     time,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use weir_grammar::policy::{Balancer, Launch, NotifyOn, RemoveOrder};
 
 /// "`tenant`/`group` to `target`, generation N, because of `cause` by `rule`".
@@ -39,6 +40,9 @@ pub struct Command {
     /// What an executor must leave alone for now.
     #[serde(default)]
     pub hold: Hold,
+    /// What people set for single servers, all that holds and not only what is new.
+    #[serde(default, skip_serializing_if = "Hands::is_empty")]
+    pub by_hand: Hands,
     /// The group is gone: no server is made any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
@@ -78,6 +82,31 @@ impl Spec {
     #[must_use]
     pub fn balancers(&self) -> &[Balancer] {
         &self.launch.balancers
+    }
+}
+
+/// What people set for single servers. It is the state and no message: each command carries all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hands {
+    /// Slots that are not chosen when the group shrinks.
+    #[serde(default)]
+    pub protected: BTreeSet<Slot>,
+    /// Slots whose servers go, whoever else might.
+    #[serde(default)]
+    pub removed: BTreeSet<Slot>,
+    /// Slots whose servers leave the group and run on.
+    #[serde(default)]
+    pub detached: BTreeSet<Slot>,
+    /// Servers, by the cloud's id, that are to become the group's, each with the number of the order.
+    #[serde(default)]
+    pub adopted: BTreeMap<String, u64>,
+}
+
+impl Hands {
+    /// Nothing is set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     by_hand::{OVERRIDE_MAX_MS, Override},
-    command::{Command, Hold, Retired},
+    command::{Command, Hands, Hold, Retired},
+    deed,
     event::{Control, Order},
     group::Pause,
     intake,
@@ -36,6 +37,7 @@ pub(crate) fn obey(step: &mut Step<'_>, tenant: &str, control: &Control) {
         Order::LiftOverride { group } => {
             set_bounds(step, tenant, group, None, &format!("override lifted by {}", control.actor));
         }
+        Order::Server { group, server, act } => deed::order(step, tenant, control, group, server, act),
         Order::Remove { group, keep_servers } => remove(step, tenant, group, *keep_servers),
         Order::KillSwitch { region, adding, removing, until } => {
             let owner = step.tenant(tenant);
@@ -101,6 +103,8 @@ fn remove(step: &mut Step<'_>, tenant: &str, group: &str, keep_servers: bool) {
         by: "remove".into(),
         spec,
         hold: Hold::default(),
+        // Who was to run on runs on, also where no executor heard of it yet.
+        by_hand: Hands { detached: known.by_hand.hands().detached, ..Hands::default() },
         retired: Some(if keep_servers { Retired::Keep } else { Retired::Delete }),
     });
     step.effects.rows.push(Row { tenant: tenant.to_owned(), name: group.to_owned(), change: Change::GroupGone });

@@ -12,6 +12,7 @@ use crate::{
     cause::Cause,
     command::Command,
     decision::{Decision, Guard, GuardName, RuleState, Truth, Verdict},
+    deed::{self, Deed},
     due, emit,
     event::Right,
     group::Group,
@@ -59,6 +60,8 @@ pub struct Case<'a> {
     pub cause: Cause<'a>,
     /// A rule is forced: by its place, whose right, and who.
     pub forced: Option<(usize, Right, &'a str)>,
+    /// What a person does with one server, in place of what rules wish.
+    pub deed: Option<&'a Deed>,
     /// The decision is wanted also where it says nothing new.
     pub verbose: bool,
     /// Runs of schedules worked out before.
@@ -90,20 +93,20 @@ struct Heard {
 type Council = SmallVec<[Heard; 4]>;
 
 /// What came out, before anybody asks for words.
-struct Ruled {
-    to: u32,
-    how: How,
+pub(crate) struct Ruled {
+    pub(crate) to: u32,
+    pub(crate) how: How,
 }
 
-enum How {
+pub(crate) enum How {
     /// Nobody wished anything else.
     Still,
     /// It moves; a guard may have cut how far.
     Moved(By, Option<Guard>),
     /// A wish for a size was there and a guard held it.
     Held(By, u32, Guard),
-    /// A force was refused, in words.
-    Refused(usize, String),
+    /// A force or a deed was refused, in words.
+    Refused(By, String),
 }
 
 /// Who moves the group, or wished to.
@@ -113,6 +116,8 @@ pub enum By {
     Rule(usize),
     /// The bounds.
     Bounds,
+    /// A person, by what was done with one server.
+    Hand,
 }
 
 /// Evaluates a group and moves it.
@@ -138,9 +143,10 @@ pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
         &less
     };
     let heard = hear(group, case, &bounds);
-    let ruled = match case.forced {
-        Some((index, right, _)) => force(group, case, &bounds, index, right),
-        None => choose(group, case, &bounds, &heard),
+    let ruled = match (case.deed, case.forced) {
+        (Some(deed), _) => deed::rule(group, case, &bounds, deed),
+        (None, Some((index, right, _))) => force(group, case, &bounds, index, right),
+        (None, None) => choose(group, case, &bounds, &heard),
     };
     group.target = before;
     let ruled = match (&ruled.how, corrected) {
@@ -148,13 +154,16 @@ pub fn judge(group: &mut Group, case: &Case<'_>) -> Judged {
         (How::Still | How::Held(..), Some(correction)) => correction,
         _ => ruled,
     };
+    if let (Some(deed), How::Moved(By::Hand, _)) = (case.deed, &ruled.how) {
+        deed::apply(group, deed);
+    }
     let by = match ruled.how {
         How::Moved(by, _) => by,
         How::Still | How::Held(..) | How::Refused(..) => By::Bounds,
     };
     let command = emit::emit(group, case, &bounds, ruled.to, by).map(Box::new);
     let missed = heard.iter().any(|heard| heard.thought.missed.is_some());
-    let moved = command.is_some() || missed || case.forced.is_some();
+    let moved = command.is_some() || missed || case.forced.is_some() || case.deed.is_some();
     let news = note_reasons(group, &heard, &ruled.how, moved);
     let decision = (news || case.verbose).then(|| {
         // What was seen is told as the rules saw it, from where the bounds put the group.
@@ -186,16 +195,8 @@ fn correct(group: &Group, case: &Case<'_>, bounds: &Bounds) -> Option<Ruled> {
         let guard = Guard { name, detail: detail.to_owned(), until };
         Some(Ruled { to: target, how: How::Held(By::Bounds, goal, guard) })
     };
-    if let Some((freeze, until)) = bounds::frozen(group, case.plan, direction, None) {
-        return held(GuardName::Freeze, &freeze.name, Some(until));
-    }
-    if let Some(pause) = group.paused(now_ms) {
-        return held(GuardName::Pause, &pause.actor, pause.until_ms);
-    }
-    if let Some(switch) = case.standing.switched_off(&case.plan.region, direction, now_ms)
-        && !planted::is(Bug::KillSwitchBounds)
-    {
-        return held(GuardName::KillSwitch, &switch.actor, switch.until_ms);
+    if let Some(guard) = guard::stopped(group, case.plan, case.standing, direction, false, now_ms) {
+        return Some(Ruled { to: target, how: How::Held(By::Bounds, goal, guard) });
     }
     let (allowed, name, until) = match direction {
         Direction::Add => (case.standing.quota_left.unwrap_or(u32::MAX), GuardName::Quota, None),
@@ -298,7 +299,7 @@ fn choose(group: &Group, case: &Case<'_>, bounds: &Bounds, heard: &[Heard]) -> R
 /// A force is judged alone (rules 8 and 15).
 fn force(group: &Group, case: &Case<'_>, bounds: &Bounds, index: usize, right: Right) -> Ruled {
     let ground = group.target;
-    let refuse = |because: String| Ruled { to: ground, how: How::Refused(index, because) };
+    let refuse = |because: String| Ruled { to: ground, how: How::Refused(By::Rule(index), because) };
     let Some(rule) = case.plan.rules.get(index) else { return refuse("there is no such rule".into()) };
     if !rule.forceable {
         return refuse("the rule says `no force`".into());
@@ -339,6 +340,7 @@ fn note_reasons(group: &mut Group, heard: &[Heard], how: &How, moved: bool) -> b
         reasons.add(match by {
             By::Rule(index) => *index as u64,
             By::Bounds => u64::MAX,
+            By::Hand => u64::MAX - 1,
         });
         reasons.add(guard.name as u64);
         guard.detail.bytes().for_each(|byte| reasons.add(byte.into()));
@@ -435,6 +437,7 @@ fn verdict(
 ) -> Verdict {
     let name = |index: usize| case.plan.rules.get(index).map_or_else(String::new, |rule| rule.name.clone());
     let because = |by: &By| match by {
+        By::Hand => case.deed.map_or_else(String::new, deed::because),
         By::Rule(index) => match case.forced {
             Some((.., actor)) => format!("{} forced by {actor}", name(*index)),
             None => format!("{}: {}", name(*index), seen.get(*index).map_or("", String::as_str)),
@@ -451,6 +454,12 @@ fn verdict(
     let who = |by: &By| match by {
         By::Rule(index) => name(*index),
         By::Bounds => "bounds".to_owned(),
+        By::Hand => "hand".to_owned(),
+    };
+    // What was not done is told by its own words: nobody looks for a rule of that name.
+    let asked = |by: &By| match (by, case.deed) {
+        (By::Hand, Some(deed)) => deed.words.clone(),
+        _ => who(by),
     };
     match &ruled.how {
         How::Still => Verdict::Still,
@@ -460,9 +469,9 @@ fn verdict(
             Verdict::Changed { by: who(by), because }
         }
         How::Held(by, wish, guard) => {
-            Verdict::Held { by: who(by), wish: *wish, guard: guard.clone(), because: because(by) }
+            Verdict::Held { by: asked(by), wish: *wish, guard: guard.clone(), because: because(by) }
         }
-        How::Refused(index, why) => Verdict::Refused { by: name(*index), because: why.clone() },
+        How::Refused(by, why) => Verdict::Refused { by: asked(by), because: why.clone() },
     }
 }
 

@@ -3,9 +3,11 @@
 //! Called by [`plan`](crate::plan) alone.
 //!
 //! INVARIANT: a deletion names a server that this look showed, by its id and with our mark of a slot that was allotted.
+//! INVARIANT: a server that was detached, or never was adopted, is not deleted; our mark is taken off it.
 //! INVARIANT: a server in a state that we do not know ([`SeenState::Other`]) is not deleted, whatever its slot.
 
 use crate::{
+    adoption,
     call::Call,
     id::Slot,
     ledger::{End, Entry, Ledger, Phase, Stray},
@@ -33,7 +35,11 @@ pub const STRAYS_MAX: usize = 100;
 
 /// Marks those who leave: building servers first (the youngest, as least is lost), then ready ones in the policy's order,
 /// from the fullest zone as long as zones differ. Those in unknown states come last, as they cannot be deleted.
+///
+/// Before all of them those whom a person named. Never one that is protected, nor one that is being adopted: it ran before we
+/// came, and what becomes of it is known soon.
 pub(crate) fn choose(ledger: &mut Ledger, look: &Observation, now_ms: i64) {
+    named(ledger, now_ms);
     let hold = ledger.command.hold;
     let unknown: BTreeSet<Slot> = ledger
         .entries
@@ -44,10 +50,13 @@ pub(crate) fn choose(ledger: &mut Ledger, look: &Observation, now_ms: i64) {
     let mut surplus = ledger.standing().saturating_sub(ledger.wanted());
     while surplus > 0 {
         // A slot without a server may go even while none may be removed.
-        let may_go = |entry: &Entry| entry.stands() && (!hold.remove || entry.phase == Phase::Allotted);
+        let may_go = |slot: &Slot, entry: &Entry| {
+            let kept = ledger.command.by_hand.protected.contains(slot) || ledger.remembered.adopting.contains_key(slot);
+            entry.stands() && !kept && (!hold.remove || entry.phase == Phase::Allotted)
+        };
         let zones = crowds(ledger);
         let rank = |slot: &Slot, entry: &Entry| (unknown.contains(slot), rank(ledger, &zones, *slot, entry));
-        let candidates = ledger.entries.iter().filter(|(_, entry)| may_go(entry));
+        let candidates = ledger.entries.iter().filter(|(slot, entry)| may_go(slot, entry));
         let Some(slot) = candidates.min_by_key(|(slot, entry)| rank(slot, entry)).map(|(slot, _)| *slot) else { break };
         dismiss(ledger, slot, now_ms);
         surplus -= 1;
@@ -58,6 +67,38 @@ pub(crate) fn choose(ledger: &mut Ledger, look: &Observation, now_ms: i64) {
             ledger.incarnations = ledger.incarnations.max(next.saturating_sub(1)).max(1);
             debug_assert!(serial <= ledger.serials, "a vacant serial was given out once");
         }
+    }
+}
+
+/// Those whom a person named leave, whoever else might; and a group that is gone adopts nobody.
+fn named(ledger: &mut Ledger, now_ms: i64) {
+    if ledger.command.retired.is_some() {
+        let adopting: Vec<Slot> = ledger.remembered.adopting.keys().copied().collect();
+        for slot in adopting {
+            ledger.abandon(slot, "the group is gone", now_ms);
+        }
+    }
+    if ledger.command.hold.remove {
+        return;
+    }
+    let hands = &ledger.command.by_hand;
+    let slots: Vec<Slot> = hands.removed.iter().chain(&hands.detached).copied().collect();
+    for slot in slots {
+        let Some(entry) = ledger.entries.get(&slot) else { continue };
+        if entry.stands() {
+            dismiss(ledger, slot, now_ms);
+        } else if adoption::end(ledger, slot) == End::Detached && entry.end == End::Removed && entry.asked_ms == 0 {
+            // It was on its way out and is wanted elsewhere: as long as its deletion was not asked for, it lives.
+            keep(ledger, slot, now_ms);
+        }
+    }
+}
+
+/// A slot's server leaves and runs on.
+fn keep(ledger: &mut Ledger, slot: Slot, now_ms: i64) {
+    if let Some(entry) = ledger.entries.get_mut(&slot) {
+        entry.end = End::Detached;
+        ledger.release(slot, now_ms);
     }
 }
 
@@ -107,6 +148,10 @@ fn dismiss(ledger: &mut Ledger, slot: Slot, now_ms: i64) {
             let next = if entry.phase == Phase::Building { Phase::Deleting } else { Phase::Draining };
             ledger.enter(slot, next, now_ms);
             ledger.say(Happening::Leaving { slot });
+            ledger.adopted(slot);
+            if adoption::end(ledger, slot) == End::Detached {
+                keep(ledger, slot, now_ms);
+            }
         }
         Phase::Draining | Phase::Deleting => {}
     }
@@ -130,7 +175,7 @@ pub(crate) fn leave(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec
     }
     changes.truncate(CHANGES_MAX);
     for call in &deletions {
-        if let Call::Delete { slot, .. } = call
+        if let Call::Delete { slot, .. } | Call::Unmark { slot, .. } = call
             && let Some(entry) = ledger.entries.get_mut(slot)
         {
             entry.asked_ms = now_ms;
@@ -231,13 +276,19 @@ fn delete(
         if entry.server.is_none() || !may_come {
             let end = entry.end;
             ledger.strike(slot, now_ms);
-            if end == End::Removed {
+            if end != End::Broken {
                 ledger.say(Happening::Removed { slot });
             }
         }
         return;
     };
     let asked = now_ms - entry.asked_ms < DELETE_AGAIN_MS || now_ms < ledger.deletes_after_ms;
+    if entry.end == End::Detached {
+        if !hold.remove && !asked && deletions.len() < CHANGES_MAX {
+            deletions.push(Call::Unmark { slot, server: seen.id.clone() });
+        }
+        return;
+    }
     if !hold.remove && !asked && is_deletable(seen) && deletions.len() < CHANGES_MAX {
         deletions.push(Call::Delete { slot, server: seen.id.clone() });
     }
@@ -263,11 +314,22 @@ fn is_used(ledger: &Ledger, address: &String) -> bool {
 /// Servers with our mark that no slot claims: second ones of a slot and ones whose slot is gone are deleted, others are
 /// noted and left alone.
 pub(crate) fn tidy(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec<Call> {
-    let claimed: BTreeSet<&str> = ledger.entries.values().filter_map(|entry| entry.server.as_deref()).collect();
-    let unclaimed = look.servers.values().filter(|seen| !claimed.contains(seen.id.as_str())).take(STRAYS_MAX);
+    let claimed: BTreeSet<String> = ledger.entries.values().filter_map(|entry| entry.server.clone()).collect();
+    let unclaimed = look.servers.values().filter(|seen| !claimed.contains(&seen.id)).take(STRAYS_MAX);
     let (mut noted, mut calls) = (BTreeMap::new(), Vec::new());
     for seen in unclaimed {
         let asked_ms = ledger.strays.get(&seen.id).map_or(0, |stray| stray.asked_ms);
+        if let Some(slot) = seen.slot.filter(|slot| ledger.is_released(*slot)) {
+            let why = format!("slot {slot} was let go; our mark is taken off it");
+            let mut stray = Stray { name: seen.name.clone(), slot: Some(slot), why, asked_ms };
+            if !ledger.command.hold.remove && now_ms - asked_ms >= DELETE_AGAIN_MS {
+                stray.asked_ms = now_ms;
+                calls.push(Call::Unmark { slot, server: seen.id.clone() });
+            }
+            ledger.release(slot, now_ms);
+            noted.insert(seen.id.clone(), stray);
+            continue;
+        }
         let (ours, why) = match seen.slot {
             None => (planted::is(Bug::ForeignDeleted), "its mark cannot be read; left alone".to_owned()),
             Some(slot) if !ledger.was_allotted(slot) => (false, format!("slot {slot} was never given out; left alone")),

@@ -32,7 +32,7 @@ pub fn next(group: &Group, case: &Case<'_>) -> Option<i64> {
     group.members.next_warm_after(now_ms).into_iter().for_each(&mut add);
     group.cooldown.iter().for_each(|cooldown| add(cooldown.until_ms));
     group.pause.iter().filter_map(|pause| pause.until_ms).for_each(&mut add);
-    group.by_hand.bounds.iter().for_each(|hand| add(hand.until));
+    group.by_hand.ends().for_each(&mut add);
     case.standing.next_end(&case.plan.region, now_ms).into_iter().for_each(&mut add);
     group.unsettled_since.into_iter().for_each(|since| add(since.saturating_add(case.plan.ready_within.0)));
     for limit in &case.plan.limits {

@@ -24,13 +24,17 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     let from = group.target;
     let rule = match by {
         By::Rule(index) => case.plan.rules.get(index).map(|rule| (index, rule)),
-        By::Bounds => None,
+        By::Bounds | By::Hand => None,
     };
     if to != from {
         let direction = if to > from { Direction::Add } else { Direction::Remove };
         group.target = to;
         remember(group, SizeChange { at_ms: now_ms, direction, servers: to.abs_diff(from) });
-        let name = rule.map_or_else(|| "bounds".to_owned(), |(_, rule)| rule.name.clone());
+        let name = match (by, rule) {
+            (_, Some((_, rule))) => rule.name.clone(),
+            (By::Hand, None) => "hand".to_owned(),
+            (By::Rule(_) | By::Bounds, None) => "bounds".to_owned(),
+        };
         group.last_change = Some(LastChange { at: now_ms, by: name, from, to });
         if direction == Direction::Add {
             group.unsettled_since = Some(now_ms);
@@ -42,24 +46,32 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
             }
             group.cooldown = Some(stronger(group.cooldown, now_ms, case.plan.cooldown.0, direction));
             lift(group, case, index, direction);
+        } else if by == By::Hand {
+            // As after a force: what a person did must first show its effect.
+            group.cooldown = Some(stronger(group.cooldown, now_ms, case.plan.cooldown.0, direction));
         }
     }
     let hold = hold(group, case);
     // One text is nearly always both, and then it is not read.
     let ours = &case.wiring.spec_print;
     let respecified = !Arc::ptr_eq(&group.spec_print, ours) && group.spec_print != *ours;
-    if to == from && hold == group.hold && !respecified && group.generation > 0 {
+    let hands = group.by_hand.hands();
+    let handled = hands != group.by_hand.sent;
+    if to == from && hold == group.hold && !respecified && !handled && group.generation > 0 {
         return None;
     }
-    let by = match rule {
+    let name = match rule {
         Some((_, rule)) => rule.name.clone(),
+        None if by == By::Hand => "hand".into(),
         None if group.generation == 0 => "start".into(),
         None if to != from => "bounds".into(),
         None if respecified => "policy".into(),
+        None if handled => "hand".into(),
         None => "hold".into(),
     };
     group.generation += u64::from(to != from || !planted::is(Bug::ForgottenGeneration));
     group.hold = hold;
+    group.by_hand.sent.clone_from(&hands);
     group.spec_print = Arc::clone(ours);
     Some(Command {
         tenant: case.tenant.to_owned(),
@@ -71,9 +83,10 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         max: bounds.max,
         decided: now_ms,
         cause: case.position,
-        by,
+        by: name,
         spec: case.wiring.spec.clone(),
         hold,
+        by_hand: hands,
         retired: None,
     })
 }

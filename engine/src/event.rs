@@ -225,6 +225,16 @@ pub enum Order {
         /// The group.
         group: String,
     },
+    /// Something is done with one server.
+    Server {
+        /// The group.
+        group: String,
+        /// The server: the cloud's id, its name, an address or its slot; for an adoption the cloud's id.
+        server: String,
+        /// What.
+        #[serde(flatten)]
+        act: Act,
+    },
     /// A group goes; its servers are deleted, or left alone and forgotten (rule 21).
     Remove {
         /// The group.
@@ -250,6 +260,46 @@ pub enum Order {
         /// Most servers.
         servers: Option<u32>,
     },
+}
+
+/// What a person does with one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// Scale-in leaves it alone.
+    Protect {
+        /// Until then, else until it is taken back.
+        #[serde(default, with = "time::wire_option", skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+    /// A protection is taken back.
+    Unprotect,
+    /// It is drained and deleted, and the target falls by one.
+    Remove {
+        /// Another one takes its place, and the target stays.
+        replace: bool,
+    },
+    /// It is drained, leaves the group and runs on, and the target falls by one.
+    Detach {
+        /// Another one takes its place, and the target stays.
+        replace: bool,
+    },
+    /// A server of the cloud that is nobody's becomes one of the group's, and the target rises by one.
+    Adopt,
+}
+
+impl Act {
+    /// `remove`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Protect { .. } => "protect",
+            Self::Unprotect => "unprotect",
+            Self::Remove { .. } => "remove",
+            Self::Detach { .. } => "detach",
+            Self::Adopt => "adopt",
+        }
+    }
 }
 
 /// Something that may be counted.

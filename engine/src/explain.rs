@@ -7,6 +7,7 @@ use crate::{
     bounds,
     decision::{Decision, Guard, GuardName, RuleState, Truth, Verdict},
     event::{Event, Fact, Record, Tick, Version},
+    group::Group,
     partition::Partition,
     time,
     view::LastChange,
@@ -27,6 +28,9 @@ pub struct Why {
     /// When that window closes.
     #[serde(default, with = "time::wire_option", skip_serializing_if = "Option::is_none")]
     pub floor_until: Option<i64>,
+    /// What is set by hand for single servers, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<String>,
     /// The newest change of the target before or at the instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<LastChange>,
@@ -62,6 +66,7 @@ pub fn explain(state: &Partition, tenant: &str, group: &str, at_ms: i64) -> Opti
         file: known.file.clone(),
         floor_by: floor.as_ref().map(|(window, _)| window.clone()),
         floor_until: floor.map(|(_, until)| until),
+        by_hand: by_hand(known),
         last_change: known.last_change.clone(),
         next_look: known.due,
     })
@@ -87,11 +92,26 @@ pub fn words(why: &Why, clock: &dyn Fn(i64) -> String) -> String {
     if let Some(hand) = &decision.overridden {
         let _ = writeln!(text, "\nThe bounds are overridden: {}.", hand.words(clock));
     }
+    if !why.by_hand.is_empty() {
+        text.push_str("\nBy hand:\n");
+        why.by_hand.iter().for_each(|line| text.push_str(&format!("  {}\n", localised(line, clock))));
+    }
     if let Some(last) = &why.last_change {
         let _ =
             writeln!(text, "\nThe last change was at {}: {} → {} by {}.", clock(last.at), last.from, last.to, last.by);
     }
     text
+}
+
+/// What is set for single servers, and what follows from it.
+fn by_hand(group: &Group) -> Vec<String> {
+    let mut lines = group.by_hand.lines();
+    let over = group.kept_over();
+    if over > 0 {
+        let servers = if over == 1 { "1 server stands".to_owned() } else { format!("{over} servers stand") };
+        lines.push(format!("{servers} over the target of {}, being protected", group.target));
+    }
+    lines
 }
 
 fn headline(why: &Why, clock: &dyn Fn(i64) -> String) -> String {
@@ -109,7 +129,10 @@ fn headline(why: &Why, clock: &dyn Fn(i64) -> String) -> String {
         Verdict::Still if decision.rules.is_empty() => format!("{stood}; it has no rules."),
         Verdict::Still => format!("{stood} and nothing changed: no rule wished for anything else."),
         Verdict::Missed { by, due } => format!("{stood}; `{by}` was due at {} and found too late.", clock(*due)),
-        Verdict::Refused { by, because } => format!("{stood}; a force of `{by}` was refused: {because}."),
+        Verdict::Refused { by, because } if decision.rules.iter().any(|rule| rule.rule == *by) => {
+            format!("{stood}; a force of `{by}` was refused: {because}.")
+        }
+        Verdict::Refused { by, because } => format!("{stood}; `{by}` was refused: {because}."),
     }
 }
 

@@ -203,6 +203,13 @@ impl Group {
         self.target.saturating_sub(self.members.ready_count())
     }
 
+    /// Servers that stand over the target because they are protected.
+    #[must_use]
+    pub fn kept_over(&self) -> u32 {
+        let kept = self.by_hand.protected.keys().filter(|slot| self.members.get(**slot).is_some()).count();
+        u32::try_from(kept).unwrap_or(u32::MAX).saturating_sub(self.target)
+    }
+
     /// Whether a pause holds at `now_ms`.
     #[must_use]
     pub fn paused(&self, now_ms: i64) -> Option<&Pause> {

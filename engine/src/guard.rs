@@ -261,6 +261,34 @@ fn limit(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
     Ruling::Cut { to, until }
 }
 
+/// Who said that nothing shall change in a direction: a freeze, a pause, a kill switch. They hold also what no rule
+/// wished, the bounds' corrections and what people do with single servers; the latter, as a force, only a freeze that blocks
+/// all.
+#[must_use]
+pub fn stopped(
+    group: &Group,
+    plan: &policy::Group,
+    standing: Standing<'_>,
+    direction: Direction,
+    forced: bool,
+    now_ms: i64,
+) -> Option<Guard> {
+    let guard = |name, detail: &str, until| Some(Guard { name, detail: detail.to_owned(), until });
+    let all = || bounds::open_freezes(group, plan).find(|(freeze, _)| freeze.blocks == Blocks::All);
+    if let Some((freeze, until)) = if forced { all() } else { bounds::frozen(group, plan, direction, None) } {
+        return guard(GuardName::Freeze, &freeze.name, Some(until));
+    }
+    if let Some(pause) = group.paused(now_ms) {
+        return guard(GuardName::Pause, &pause.actor, pause.until_ms);
+    }
+    match standing.switched_off(&plan.region, direction, now_ms) {
+        Some(switch) if forced || !planted::is(Bug::KillSwitchBounds) => {
+            guard(GuardName::KillSwitch, &switch.actor, switch.until_ms)
+        }
+        Some(_) | None => None,
+    }
+}
+
 /// How many servers the group's limits leave in a direction now, and when they leave more (rule 13).
 #[must_use]
 pub fn allowed(

@@ -6,7 +6,7 @@
 use crate::{
     aggregate::SHARED,
     cause::Cause,
-    control, deploy,
+    control, deed, deploy,
     event::{About, Alarm, Event, Fact, Force, Happened, Heartbeat, Sample},
     group::AlarmMemory,
     id::Slot,
@@ -320,7 +320,11 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
     if moved.repeated {
         return;
     }
+    if let Happening::Ready { server, .. } = &outcome.happening {
+        known.by_hand.took_part(server);
+    }
     if let Some((slot, names)) = moved.gone {
+        known.by_hand.forget(slot);
         for about in &mut known.alarms {
             about.remove(slot.key());
         }
@@ -342,6 +346,7 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         Happening::Leaving { slot } => (format!("server {slot} leaving"), None),
         Happening::Removed { slot } => (format!("server {slot} removed"), None),
         Happening::Lost { slot, reason } => (format!("server {slot} lost: {reason}"), Some(Counted::ServerLost)),
+        Happening::NotAdopted { server, reason } => return deed::not_adopted(step, id, server, reason),
         Happening::Degraded { reason } => {
             degrade(step, id, Some(reason.clone()));
             (format!("degraded: {reason}"), None)

@@ -16,12 +16,14 @@ use weir_grammar::policy::Balancer;
 
 mod entry;
 mod fate;
+mod hands;
 mod rest;
 mod wire;
 
 pub use entry::{End, Entry, Phase};
 pub(crate) use fate::words;
 pub use fate::{BACK_OFF_MS, FAILURES_MAX, WORDS_MAX};
+pub use hands::RELEASED_KEPT_MS;
 pub use rest::{AGAIN_MS, Pace, ServerRow};
 pub use wire::Damaged;
 
@@ -97,6 +99,9 @@ pub struct Ledger {
     pub(crate) resting: BTreeMap<Balancer, i64>,
     /// When anything last moved.
     pub(crate) moved_ms: i64,
+    /// What is to be remembered of single servers; it rides behind the rest.
+    #[serde(skip)]
+    pub(crate) remembered: hands::Remembered,
     /// The newest look; of this process, since a new one looks anyway.
     #[serde(skip)]
     pub(crate) looked_ms: i64,
@@ -133,6 +138,7 @@ impl Ledger {
             deletes_after_ms: 0,
             resting: BTreeMap::new(),
             moved_ms: 0,
+            remembered: hands::Remembered::default(),
             looked_ms: 0,
             look_after_ms: 0,
             hinted: true,
@@ -147,6 +153,7 @@ impl Ledger {
             return false;
         }
         self.command = command;
+        self.forget_adoptions();
         self.hinted = true;
         true
     }
@@ -249,7 +256,9 @@ impl Ledger {
     /// The size wanted of servers.
     #[must_use]
     pub fn wanted(&self) -> usize {
-        if self.command.retired.is_some() { 0 } else { usize::try_from(self.command.target).unwrap_or(usize::MAX) }
+        let target = usize::try_from(self.command.target).unwrap_or(usize::MAX);
+        // A place that was meant for a server which could not be adopted is given back, and not filled by another.
+        if self.command.retired.is_some() { 0 } else { target.saturating_sub(self.refused()) }
     }
 
     /// How many slots count towards it.

@@ -7,6 +7,7 @@
 //! Two machines live here. [`step`](partition::Partition::step) turns the log into commands and decisions; `settle`
 //! and `plan` turn commands and observations of a cloud into calls. Neither calls anything.
 
+pub mod adoption;
 pub mod agenda;
 pub mod aggregate;
 pub mod backtest;
@@ -19,6 +20,7 @@ pub mod condition;
 pub mod control;
 pub mod decide;
 pub mod decision;
+pub mod deed;
 pub mod depart;
 pub mod deploy;
 pub mod directory;

@@ -92,7 +92,7 @@ impl Members {
             Happening::Failed { slot, .. } | Happening::Removed { slot } | Happening::Lost { slot, .. } => {
                 moved.gone = self.servers.remove(*slot).map(|member| (*slot, member.names));
             }
-            Happening::Degraded { .. } | Happening::Healed => {}
+            Happening::NotAdopted { .. } | Happening::Degraded { .. } | Happening::Healed => {}
         }
         moved
     }

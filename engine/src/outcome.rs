@@ -66,6 +66,13 @@ pub enum Happening {
         /// What was seen.
         reason: String,
     },
+    /// A server that somebody wanted to adopt is not the group's, and is left as it was.
+    NotAdopted {
+        /// The cloud's id.
+        server: String,
+        /// The cloud's own words, or ours.
+        reason: String,
+    },
     /// The group cannot be filled; adding waits (`degraded`).
     Degraded {
         /// The cloud's own words.
@@ -86,7 +93,7 @@ impl Happening {
             | Self::Leaving { slot }
             | Self::Removed { slot }
             | Self::Lost { slot, .. } => Some(*slot),
-            Self::Degraded { .. } | Self::Healed => None,
+            Self::NotAdopted { .. } | Self::Degraded { .. } | Self::Healed => None,
         }
     }
 }

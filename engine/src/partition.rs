@@ -11,6 +11,7 @@ use crate::{
     command::Command,
     decide::{self, Case, Judged, SEMANTICS},
     decision::Decision,
+    deed::Deed,
     directory::Directory,
     event::{Event, Record, Right},
     group::Group,
@@ -119,13 +120,15 @@ pub struct Damaged(String);
 pub(crate) struct Why<'a> {
     pub(crate) cause: Cause<'a>,
     pub(crate) forced: Option<(usize, Right, &'a str)>,
+    /// What a person does with one server.
+    pub(crate) deed: Option<&'a Deed>,
     /// The decision is wanted also where it says nothing new.
     pub(crate) verbose: bool,
 }
 
 impl<'a> Why<'a> {
     pub(crate) fn of(cause: impl Into<Cause<'a>>) -> Self {
-        Self { cause: cause.into(), forced: None, verbose: false }
+        Self { cause: cause.into(), forced: None, deed: None, verbose: false }
     }
 }
 
@@ -501,6 +504,7 @@ impl<'a> Step<'a> {
             position: self.position,
             cause: why.cause,
             forced: why.forced,
+            deed: why.deed,
             verbose: why.verbose,
             agenda: &self.agenda,
         };

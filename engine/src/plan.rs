@@ -5,6 +5,7 @@
 //! look, and what does not fit comes with the next.
 
 use crate::{
+    adoption,
     call::Call,
     depart,
     id::Slot,
@@ -26,6 +27,8 @@ pub(crate) fn plan(ledger: &mut Ledger, look: &Observation, now_ms: i64) -> Vec<
     let mut calls = depart::leave(ledger, look, now_ms);
     calls.extend(depart::tidy(ledger, look, now_ms));
     calls.extend(join(ledger, look));
+    // Before orders: who is to be adopted fills a place.
+    calls.extend(adoption::mark(ledger, now_ms));
     calls.extend(order(ledger, now_ms));
     calls
 }
@@ -102,23 +105,8 @@ fn allot(ledger: &mut Ledger) -> Option<Slot> {
 fn sign(ledger: &mut Ledger, slot: Slot, now_ms: i64) -> Call {
     let zone = zone(ledger, slot);
     let name = format!("{}-{}-{}", ledger.command.group, slot.serial, slot.incarnation);
-    let entry = Entry {
-        phase: Phase::Ordered,
-        since_ms: now_ms,
-        name: name.clone(),
-        zone: zone.clone(),
-        balancers: ledger.command.spec.balancers().to_vec(),
-        server: None,
-        addresses: Vec::new(),
-        ordered_ms: now_ms,
-        listed: false,
-        absent_ms: None,
-        unwanted: false,
-        drained_ms: None,
-        end: End::Removed,
-        asked_ms: 0,
-        detail: String::new(),
-    };
+    let balancers = ledger.command.spec.balancers().to_vec();
+    let entry = Entry::new(Phase::Ordered, name.clone(), zone.clone(), balancers, now_ms);
     ledger.entries.insert(slot, entry);
     ledger.moved_ms = now_ms;
     Call::Create { slot, name, zone }

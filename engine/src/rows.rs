@@ -72,7 +72,14 @@ fn standing(group: &Group, t_ms: i64) -> String {
     let ready = group.members.ready_count();
     match group.target.cmp(&ready) {
         std::cmp::Ordering::Greater => format!("{} building", group.building()),
-        std::cmp::Ordering::Less => format!("{} leaving", ready - group.target),
+        std::cmp::Ordering::Less => {
+            let (over, kept) = (ready - group.target, group.kept_over());
+            match over.saturating_sub(kept) {
+                0 => format!("{over} over its target, protected"),
+                leaving if kept == 0 => format!("{leaving} leaving"),
+                leaving => format!("{leaving} leaving, {kept} over its target, protected"),
+            }
+        }
         std::cmp::Ordering::Equal => "ok".into(),
     }
 }

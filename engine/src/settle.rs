@@ -5,9 +5,11 @@
 //! is deleted that this very look did not show. It tolerates seeing anything twice, or never: the cloud is the truth about
 //! servers, the ledger about what they were meant for.
 //!
-//! INVARIANT: at rest the ready servers in the cloud are as many as the target, no slot has two, no server is without one.
+//! INVARIANT: at rest the ready servers in the cloud are as many as the target, or as are protected where those are more;
+//! no slot has two, no server is without one.
 
 use crate::{
+    adoption,
     call::{Answer, Call},
     command::Retired,
     id::Slot,
@@ -104,7 +106,8 @@ pub fn answer(ledger: &mut Ledger, call: &Call, answer: &Answer, now_ms: i64) {
     match (call, answer) {
         (Call::Create { slot, .. }, Answer::Created { server }) => created(ledger, *slot, server, now_ms),
         (Call::Create { slot, .. }, Answer::Failed(error)) => not_created(ledger, *slot, error, now_ms),
-        (Call::Delete { slot, server }, Answer::Failed(error)) => {
+        (Call::Mark { slot, .. }, Answer::Failed(error)) => adoption::not_marked(ledger, *slot, error, now_ms),
+        (Call::Delete { slot, server } | Call::Unmark { slot, server }, Answer::Failed(error)) => {
             if let CloudErrorKind::Later { after_ms } = error.kind {
                 ledger.deletes_after_ms = now_ms.saturating_add(later_ms(after_ms));
             }
@@ -122,6 +125,12 @@ pub fn answer(ledger: &mut Ledger, call: &Call, answer: &Answer, now_ms: i64) {
                 ledger.resting.insert(balancer.clone(), now_ms.saturating_add(later_ms(after_ms)));
             }
             note(ledger, *slot, error);
+        }
+        (Call::Mark { slot, .. }, Answer::Done) => {
+            if let Some(entry) = ledger.entries.get_mut(slot).filter(|entry| entry.phase == Phase::Ordered) {
+                entry.detail.clear();
+                ledger.enter(*slot, Phase::Unclear, now_ms);
+            }
         }
         // Done is believed when a look shows it.
         (_, Answer::Done | Answer::Created { .. }) => {}
@@ -250,6 +259,10 @@ fn adopt(ledger: &mut Ledger, slot: Slot, seen: &Seen, look: &Observation, now_m
 /// clouds list with a delay. Then the place is tried again under a new incarnation, so that a server which shows up later
 /// still is known to be nobody's.
 fn absent(ledger: &mut Ledger, slot: Slot, now_ms: i64) {
+    // A mark that is not there yet is set again, and given up in time.
+    if ledger.remembered.adopting.contains_key(&slot) {
+        return;
+    }
     let Some(entry) = ledger.entries.get_mut(&slot) else { return };
     if entry.phase == Phase::Allotted || now_ms - *entry.absent_ms.get_or_insert(now_ms) < AGAIN_MS {
         return;
@@ -331,6 +344,7 @@ fn takes_part(entry: &Entry, look: &Observation) -> bool {
 /// A server takes its part from now on.
 fn serve(ledger: &mut Ledger, slot: Slot, now_ms: i64) {
     ledger.enter(slot, Phase::Ready, now_ms);
+    ledger.adopted(slot);
     let failed_ms = ledger.failed_ms;
     let Some(entry) = ledger.entries.get_mut(&slot) else { return };
     entry.detail.clear();
@@ -377,6 +391,7 @@ impl Ledger {
     fn looked(&mut self, now_ms: i64) {
         (self.looked_ms, self.look_after_ms, self.hinted) = (now_ms, 0, false);
         self.looks += 1;
+        self.forget_released(now_ms);
         self.resting.retain(|_, until_ms| *until_ms > now_ms);
     }
 }

@@ -240,3 +240,237 @@ fn a_paused_group_is_not_moved_by_it() {
     stage.order(Order::Resume { group: "web".to_owned() });
     assert_eq!(stage.bounds(), (9, 9, 20));
 }
+
+mod servers {
+    //! Deeds on single servers: what becomes of the target, of the commands, and of what is asked for twice.
+
+    use super::*;
+    use weir_engine::{
+        command::Retired,
+        decision::GuardName,
+        event::Act,
+        id::Slot,
+        outcome::{Happening, Outcome},
+    };
+
+    fn slot(serial: u32) -> Slot {
+        Slot { serial, incarnation: 1 }
+    }
+
+    impl Stage {
+        /// A group of four ready servers `web-1` to `web-4`, with the cloud's ids `id-1` to `id-4`.
+        fn of_four() -> Self {
+            let mut stage = Self::new();
+            stage.set(Some(4), None, 1);
+            for serial in 1..=4 {
+                stage.ready(slot(serial), &format!("id-{serial}"), &format!("web-{serial}"));
+            }
+            stage.pass(2);
+            stage
+        }
+
+        fn learn(&mut self, happening: Happening) -> Effects {
+            let uid = self.partition.uid_of("acme", "web").unwrap();
+            self.tell(Fact::Outcome(Outcome { group: "web".to_owned(), uid, seq: self.records, happening }))
+        }
+
+        fn ready(&mut self, slot: Slot, server: &str, name: &str) -> Effects {
+            let (server, name) = (server.to_owned(), name.to_owned());
+            self.learn(Happening::Ready { slot, server, name, addresses: vec![format!("10.0.0.{}", slot.serial)] })
+        }
+
+        fn act(&mut self, server: &str, act: Act) -> Effects {
+            self.order(Order::Server { group: "web".to_owned(), server: server.to_owned(), act })
+        }
+
+        fn refused(&mut self, server: &str, act: Act) -> String {
+            let target = self.row().target;
+            let made = self.act(server, act);
+            assert!(made.commands.is_empty() && self.row().target == target, "{made:?}");
+            match &made.decisions.last().unwrap().outcome {
+                Verdict::Refused { because, .. } => because.clone(),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_named_server_goes_and_the_target_falls_by_one() {
+        for (serial, name) in [(1, "web-1"), (2, "id-2"), (3, "10.0.0.3"), (4, "4.1"), (4, "4")] {
+            let mut stage = Stage::of_four();
+            let made = stage.act(name, Act::Remove { replace: false });
+            let [command] = made.commands.as_slice() else { panic!("{made:?}") };
+            assert_eq!((command.target, command.by.as_str()), (3, "hand"));
+            assert_eq!(command.by_hand.removed, [slot(serial)].into());
+            let Verdict::Changed { by, because } = &made.decisions[0].outcome else { panic!("{made:?}") };
+            assert_eq!(by, "hand");
+            assert_eq!(because, &format!("remove web-{serial} ({serial}.1) by mary: \"the launch\""));
+            assert_eq!(stage.refused(name, Act::Remove { replace: false }), "it leaves already");
+            stage.learn(Happening::Leaving { slot: slot(serial) });
+            let gone = stage.learn(Happening::Removed { slot: slot(serial) });
+            assert!(gone.commands.is_empty(), "executors need not hear of what they said");
+            let later = stage.order(Order::Pause { group: "web".to_owned(), until: None });
+            assert!(later.commands[0].by_hand.is_empty(), "{later:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_floor_a_server_is_only_replaced() {
+        let mut stage = Stage::of_four();
+        stage.set(Some(4), None, 60);
+        let why = stage.refused("web-2", Act::Remove { replace: false });
+        assert!(why.starts_with("the group is at its floor of 4"), "{why}");
+        let made = stage.act("web-2", Act::Remove { replace: true });
+        assert_eq!((made.commands[0].target, made.commands[0].by_hand.removed.len()), (4, 1));
+        let made = stage.act("web-3", Act::Detach { replace: true });
+        assert_eq!(made.commands[0].by_hand.removed, [slot(2)].into(), "state, and no message");
+        assert_eq!(made.commands[0].by_hand.detached, [slot(3)].into());
+    }
+
+    #[test]
+    fn what_stops_everything_stops_this_too() {
+        let mut stage = Stage::of_four();
+        stage.order(Order::Pause { group: "web".to_owned(), until: None });
+        for act in [Act::Remove { replace: true }, Act::Detach { replace: false }] {
+            let made = stage.act("web-1", act);
+            let Verdict::Held { guard, .. } = &made.decisions[0].outcome else { panic!("{made:?}") };
+            assert_eq!((guard.name, made.commands.len()), (GuardName::Pause, 0));
+        }
+        stage.act("stranger", Act::Adopt);
+        stage.order(Order::Resume { group: "web".to_owned() });
+        assert_eq!(stage.pass(5).iter().filter(|made| made.from != made.to).count(), 0, "nothing is made up for");
+        let kill = |adding, removing| Order::KillSwitch { region: String::new(), adding, removing, until: None };
+        stage.order(kill(false, true));
+        let made = stage.act("web-1", Act::Remove { replace: false });
+        assert!(
+            matches!(&made.decisions[0].outcome, Verdict::Held { guard, .. } if guard.name == GuardName::KillSwitch)
+        );
+        let made = stage.act("web-1", Act::Protect { until: None });
+        assert_eq!(made.commands[0].by_hand.protected, [slot(1)].into(), "a protection changes no server");
+    }
+
+    #[test]
+    fn a_protection_holds_until_its_end_and_names_itself() {
+        let mut stage = Stage::of_four();
+        let until = stage.now_ms + 10 * MINUTE;
+        let made = stage.act("web-2", Act::Protect { until: Some(until) });
+        assert_eq!((made.commands[0].target, made.commands[0].by_hand.protected.clone()), (4, [slot(2)].into()));
+        let why = stage.refused("web-2", Act::Remove { replace: false });
+        assert_eq!(why, "it is protected by mary: \"the launch\"; unprotect it first");
+        let told = explain::explain(&stage.partition, "acme", "web", stage.now_ms).unwrap();
+        assert_eq!(told.by_hand, ["server 2.1 is protected until 2026-03-03T00:12:00.000Z by mary: \"the launch\""]);
+        let bytes = stage.partition.snapshot();
+        assert_eq!(Partition::restore(&bytes).unwrap().snapshot(), bytes);
+        assert_eq!(stage.partition.next_timer(), Some(until));
+        stage.now_ms += 10 * MINUTE;
+        let ended = stage.tell(Fact::Tick(Tick {}));
+        assert!(ended.commands[0].by_hand.is_empty() && ended.decisions[0].at == until, "{ended:?}");
+        assert_eq!(stage.refused("web-2", Act::Unprotect), "it is not protected");
+    }
+
+    #[test]
+    fn a_protection_goes_with_its_server() {
+        let mut stage = Stage::of_four();
+        stage.act("web-2", Act::Protect { until: None });
+        let lost = stage.learn(Happening::Lost { slot: slot(2), reason: "gone".to_owned() });
+        assert!(lost.commands.is_empty());
+        stage.ready(Slot { serial: 2, incarnation: 2 }, "id-9", "web-9");
+        let next = stage.order(Order::Pause { group: "web".to_owned(), until: None });
+        assert!(next.commands[0].by_hand.is_empty(), "{next:?}");
+    }
+
+    #[test]
+    fn a_group_of_protected_servers_stands_over_its_target_and_says_so() {
+        let mut stage = Stage::of_four();
+        for name in ["web-1", "web-2", "web-3"] {
+            stage.act(name, Act::Protect { until: None });
+        }
+        stage.set(None, Some(2), 60);
+        assert_eq!(stage.row().target, 2);
+        assert_eq!(stage.row().state.split(", ceiling").next(), Some("1 leaving, 1 over its target, protected"));
+        stage.learn(Happening::Removed { slot: slot(4) });
+        assert_eq!(stage.row().state.split(", ceiling").next(), Some("1 over its target, protected"));
+        let told = explain::explain(&stage.partition, "acme", "web", stage.now_ms).unwrap();
+        assert_eq!(told.by_hand.last().unwrap(), "1 server stands over the target of 2, being protected");
+    }
+
+    #[test]
+    fn a_detached_server_is_told_of_until_it_is_gone_and_with_the_group() {
+        let mut stage = Stage::of_four();
+        let made = stage.act("web-1", Act::Detach { replace: false });
+        assert_eq!((made.commands[0].target, made.commands[0].by_hand.detached.clone()), (3, [slot(1)].into()));
+        let gone = stage.order(Order::Remove { group: "web".to_owned(), keep_servers: false });
+        let [command] = gone.commands.as_slice() else { panic!("{gone:?}") };
+        assert_eq!((command.retired, command.by_hand.detached.clone()), (Some(Retired::Delete), [slot(1)].into()));
+    }
+
+    #[test]
+    fn one_that_leaves_anyway_is_detached_without_another_fall() {
+        let mut stage = Stage::of_four();
+        stage.learn(Happening::Leaving { slot: slot(1) });
+        assert_eq!(stage.refused("web-1", Act::Remove { replace: false }), "it leaves already");
+        let made = stage.act("web-1", Act::Detach { replace: false });
+        assert_eq!(made.commands[0].target, 4);
+    }
+
+    #[test]
+    fn an_adoption_raises_the_target_until_it_took_part_or_came_to_nothing() {
+        let mut stage = Stage::of_four();
+        let made = stage.act("id-77", Act::Adopt);
+        assert_eq!((made.commands[0].target, made.commands[0].by_hand.adopted.len()), (5, 1));
+        assert_eq!(stage.refused("id-77", Act::Adopt), "group `web` is adopting it already");
+        assert_eq!(stage.refused("id-1", Act::Adopt), "it is server 1.1 of group `web` already");
+        stage.learn(Happening::Building { slot: slot(5), server: "id-77".to_owned() });
+        assert!(stage.ready(slot(5), "id-77", "old").commands.is_empty());
+        assert_eq!(stage.refused("id-77", Act::Adopt), "it is server 5.1 of group `web` already");
+
+        stage.act("id-78", Act::Adopt);
+        assert_eq!(stage.row().target, 6);
+        let reason = "no such server".to_owned();
+        let given_up = stage.learn(Happening::NotAdopted { server: "id-78".to_owned(), reason });
+        let [command] = given_up.commands.as_slice() else { panic!("{given_up:?}") };
+        assert!((command.target, command.by_hand.is_empty()) == (5, true), "{command:?}");
+        assert!(given_up.decisions[0].cause.contains("id-78 not adopted: no such server"), "{given_up:?}");
+        let again = stage.learn(Happening::NotAdopted { server: "id-78".to_owned(), reason: String::new() });
+        assert!(again.commands.is_empty() && stage.row().target == 5);
+    }
+
+    #[test]
+    fn nobody_is_adopted_over_the_ceiling_or_the_quota() {
+        let mut stage = Stage::of_four();
+        stage.set(None, Some(4), 60);
+        assert_eq!(stage.refused("id-77", Act::Adopt), "the group is at its ceiling of 4");
+        stage.order(Order::LiftOverride { group: "web".to_owned() });
+        stage.order(Order::Quota { servers: Some(4) });
+        let made = stage.act("id-77", Act::Adopt);
+        assert!(matches!(&made.decisions[0].outcome, Verdict::Held { guard, .. } if guard.name == GuardName::Quota));
+    }
+
+    #[test]
+    fn what_names_nobody_is_refused_in_words() {
+        let mut stage = Stage::of_four();
+        for act in [Act::Remove { replace: false }, Act::Detach { replace: true }, Act::Protect { until: None }] {
+            assert_eq!(stage.refused("web-9", act), "group `web` has no server `web-9`");
+        }
+        let past = Some(stage.now_ms);
+        assert_eq!(stage.refused("web-1", Act::Protect { until: past }), "its end is past");
+        let nowhere = Order::Server { group: "nobody".to_owned(), server: "web-1".to_owned(), act: Act::Unprotect };
+        assert!(stage.order(nowhere).decisions.is_empty());
+    }
+
+    #[test]
+    fn an_order_reads_back_from_its_line_and_a_command_without_any_says_nothing() {
+        let mut stage = Stage::of_four();
+        let order =
+            Order::Server { group: "web".to_owned(), server: "web-1".to_owned(), act: Act::Remove { replace: true } };
+        let control = Control { actor: "mary".to_owned(), reason: "old".to_owned(), order };
+        let line = serde_json::to_string(&control).unwrap();
+        assert_eq!(
+            line,
+            r#"{"actor":"mary","reason":"old","order":"server","group":"web","server":"web-1","act":"remove","replace":true}"#
+        );
+        assert_eq!(serde_json::from_str::<Control>(&line).unwrap(), control);
+        let quiet = stage.order(Order::Pause { group: "web".to_owned(), until: None });
+        assert!(!serde_json::to_string(&quiet.commands[0]).unwrap().contains("by_hand"));
+    }
+}

@@ -1,7 +1,7 @@
 //! Facts, commands and decisions for tests that care where they go and not what they say.
 
 use weir_engine::{
-    command::{Command, Hold, Spec},
+    command::{Command, Hands, Hold, Spec},
     decision::{Decision, Verdict},
     event::{About, Event, Fact, Happened, Version},
     id::{GroupUid, Position},
@@ -46,6 +46,7 @@ pub fn command(uid: u64, generation: u64, cause: Position) -> Command {
         by: "test".into(),
         spec: spec(),
         hold: Hold::default(),
+        by_hand: Hands::default(),
         retired: None,
     }
 }

@@ -88,14 +88,19 @@ pub(super) async fn force(
     if !again {
         door.counters.facts("force", 1);
     }
+    judged(&door, &caller.tenant, &group, position).await
+}
+
+/// The decision that an order made at its record.
+pub(super) async fn judged(door: &Arc<Door>, tenant: &str, group: &str, position: Position) -> Answered {
     if !door.applied(position, PATIENCE).await? {
-        return Ok(not_yet(position, &group));
+        return Ok(not_yet(position, group));
     }
-    let tenant = caller.tenant.clone();
+    let (tenant, group) = (tenant.to_owned(), group.to_owned());
     let decision = door
         .ask(move |door| {
             let mut made = door.backend.decisions_at(position)?.into_iter();
-            // A timer that was due may have decided at the same record, before; the force's own comes last.
+            // A timer that was due may have decided at the same record, before; the order's own comes last.
             Ok(made.rfind(|decision| decision.tenant == tenant && decision.group == group))
         })
         .await?;

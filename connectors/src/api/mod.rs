@@ -34,6 +34,7 @@ mod policies;
 mod problem;
 mod quota;
 mod refused;
+mod servers;
 mod why;
 
 pub use door::{Door, Hooks, Moment, PartitionStatus, Said, StateHook, StatusHook, WhyHook};
@@ -65,6 +66,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/v1/groups", get(groups::list))
         .route("/v1/groups/{group}", get(groups::one).merge(delete(control::remove)))
         .route("/v1/groups/{group}/servers", get(groups::servers))
+        .route("/v1/groups/{group}/servers/{server}/{act}", post(servers::act))
         .route("/v1/groups/{group}/decisions", get(groups::decisions))
         .route("/v1/groups/{group}/why", get(why::why))
         .route("/v1/groups/{group}/rules/{rule}/force", post(control::force))

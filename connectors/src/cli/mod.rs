@@ -30,6 +30,7 @@ mod record;
 mod rehearsal;
 mod replay;
 mod run;
+mod servers;
 mod setup;
 mod skip;
 mod stage;
@@ -112,6 +113,7 @@ enum Command {
     Resume(orders::Resume),
     Override(overrides::Override),
     Remove(orders::Remove),
+    Server(servers::Server),
     KillSwitch(orders::KillSwitch),
     Skip(skip::Args),
     Log(log::Args),
@@ -160,6 +162,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Resume(args) => wait(false, orders::resume(&args, &global, output)),
         Command::Override(args) => wait(false, overrides::run(&args, &global, output)),
         Command::Remove(args) => wait(false, orders::remove(&args, &global, output)),
+        Command::Server(args) => wait(false, servers::run(&args, &global, output)),
         Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
         Command::Skip(args) => wait(false, skip::run(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),

@@ -279,7 +279,7 @@ pub(super) fn obeyed(answer: &Value, group: &str, output: &mut Output) -> Result
     Ok(Exit::Done)
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value)
         .map_err(|error| Failure::found(format!("the server's answer cannot be read: {error}")))
 }

@@ -63,6 +63,7 @@ fn order(order: &Order, clock: Clock<'_>) -> String {
             format!("override {group}: {} until {}", bounds.join(", "), clock(*end))
         }
         Order::LiftOverride { group } => format!("lift the override of {group}"),
+        Order::Server { group, server, act } => format!("{} {server} of {group}", act.word()),
         Order::Remove { group, keep_servers: true } => format!("remove {group}, keeping its servers"),
         Order::Remove { group, keep_servers: false } => format!("remove {group} and its servers"),
         Order::KillSwitch { region, adding, removing, until: end } => {
@@ -88,6 +89,7 @@ fn happening(happening: &Happening) -> String {
         Happening::Leaving { slot } => format!("server {slot} leaving"),
         Happening::Removed { slot } => format!("server {slot} removed"),
         Happening::Lost { slot, reason } => format!("server {slot} lost: {reason}"),
+        Happening::NotAdopted { server, reason } => format!("server {server} not adopted: {reason}"),
         Happening::Degraded { reason } => format!("degraded: {reason}"),
         Happening::Healed => "healed".into(),
     }

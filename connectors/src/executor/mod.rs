@@ -37,6 +37,19 @@ pub trait Cloud: Send + Sync {
     /// Deletes one server by its exact id. A server that is not there is deleted.
     fn delete<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
 
+    /// Sets the mark of a group and slot on a server that runs and is nobody's. The same mark already there is done; one
+    /// that is not there, does not run, or bears another mark, is refused.
+    fn mark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        let _ = (uid, slot);
+        Box::pin(std::future::ready(Err(no_marks(id))))
+    }
+
+    /// Takes the mark of a group and slot off a server. Another mark, none, or no such server is done.
+    fn unmark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        let _ = (uid, slot);
+        Box::pin(std::future::ready(Err(no_marks(id))))
+    }
+
     /// The members of a balancer.
     fn members<'a>(&'a self, balancer: &'a Balancer) -> Answer<'a, Vec<Member>>;
 
@@ -48,6 +61,11 @@ pub trait Cloud: Send + Sync {
 
     /// Takes an address out of a balancer. Not there is done.
     fn leave<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()>;
+}
+
+fn no_marks(id: &str) -> CloudError {
+    let text = format!("server `{id}`: this cloud cannot change whose a server is, so none is adopted or detached");
+    CloudError { kind: CloudErrorKind::NotOffered, text }
 }
 
 /// An order for one server.

@@ -20,6 +20,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use weir_engine::{
     call::{Answer, Call},
     event::{Event, Fact, Version},
+    id::GroupUid,
     ledger::Ledger,
     observation::{Member, Observation},
     settle::{answer, blind, settle},
@@ -179,7 +180,7 @@ impl<B: Log + Machines + Switches + ?Sized + 'static> Visit<B> {
                             let order = ServerOrder { uid, slot: *slot, name, spec, zone };
                             create(&lane, order, &*fresh.clock, &allowed).await
                         }
-                        (None, call, _) => change(&lane, call, &allowed).await,
+                        (None, call, _) => change(&lane, call, uid, &allowed).await,
                     };
                     if let Answer::Failed(error @ CloudError { kind: CloudErrorKind::Later { .. }, .. }) = &said {
                         later = Some(error.clone());
@@ -271,11 +272,13 @@ async fn create(
     }
 }
 
-async fn change(lane: &Lane, call: &Call, allowed: &impl Fn(Option<Deed>) -> Result<(), CloudError>) -> Answer {
+async fn change(lane: &Lane, call: &Call, uid: GroupUid, allowed: &impl Fn(Option<Deed>) -> Result<(), CloudError>) -> Answer {
     let cloud = &lane.cloud;
     tracing::info!(?call, "changes a cloud");
     let (what, done) = match call {
         Call::Delete { server, .. } => ("the deletion", cloud.delete(server)),
+        Call::Mark { slot, server } => ("marking", cloud.mark(server, uid, *slot)),
+        Call::Unmark { slot, server } => ("unmarking", cloud.unmark(server, uid, *slot)),
         Call::Join { balancer, address, .. } => ("joining", cloud.join(balancer, address)),
         Call::Drain { balancer, address, .. } => ("draining", cloud.drain(balancer, address)),
         Call::Leave { balancer, address, .. } => ("leaving", cloud.leave(balancer, address)),
@@ -285,7 +288,11 @@ async fn change(lane: &Lane, call: &Call, allowed: &impl Fn(Option<Deed>) -> Res
         }
     };
     // Who joins again is back in service, which no switch forbids.
-    let deed = (!matches!(call, Call::Join { .. })).then_some(Deed::Removing);
+    let deed = match call {
+        Call::Join { .. } => None,
+        Call::Create { .. } | Call::Mark { .. } => Some(Deed::Adding),
+        Call::Delete { .. } | Call::Unmark { .. } | Call::Drain { .. } | Call::Leave { .. } => Some(Deed::Removing),
+    };
     let call = async {
         allowed(deed)?;
         done.await

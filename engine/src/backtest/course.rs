@@ -157,6 +157,7 @@ impl Recorder {
             file: known.map(|(_, group)| group.file.clone()).unwrap_or_default(),
             floor_by: floor.as_ref().map(|(window, _)| window.clone()),
             floor_until: floor.map(|(_, until)| until),
+            by_hand: Vec::new(),
             last_change: self.last.clone(),
             next_look: None,
             decision,

@@ -6,7 +6,7 @@
 
 use super::Load;
 use crate::{
-    event::{About, Alarm, Fact, Happened, Sample},
+    event::{About, Alarm, Control, Fact, Happened, Order, Sample},
     group::Group,
     id::{GroupUid, Slot},
     member::{self, Members},
@@ -146,6 +146,9 @@ impl Stage {
             Fact::Happened(Happened { about, kind }) if self.find(&about).is_some() => {
                 let about = About { server: Vec::new(), group: Some(self.group.clone()) };
                 Translated { facts: vec![Fact::Happened(Happened { kind, about })], left_out: None }
+            }
+            Fact::Control(Control { order: Order::Server { .. }, .. }) => {
+                Translated { facts: Vec::new(), left_out: Some("an order about one server") }
             }
             other => Translated { facts: vec![other], left_out: None },
         }

@@ -34,6 +34,9 @@ pub enum End {
     Removed,
     /// It failed or was lost, which was said at once.
     Broken,
+    /// It is not deleted at all: it leaves its balancers, our mark is taken off, and it runs on. `Removed` is said when no
+    /// listing shows it any more.
+    Detached,
 }
 
 /// One slot's life.
@@ -72,6 +75,27 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A slot that is filled from now on.
+    pub(crate) fn new(phase: Phase, name: String, zone: Option<String>, balancers: Vec<Balancer>, now_ms: i64) -> Self {
+        Self {
+            phase,
+            since_ms: now_ms,
+            name,
+            zone,
+            balancers,
+            server: None,
+            addresses: Vec::new(),
+            ordered_ms: now_ms,
+            listed: false,
+            absent_ms: None,
+            unwanted: false,
+            drained_ms: None,
+            end: End::Removed,
+            asked_ms: 0,
+            detail: String::new(),
+        }
+    }
+
     /// Counts towards the target: it is, or may become, a server that takes its part.
     #[must_use]
     pub fn stands(&self) -> bool {

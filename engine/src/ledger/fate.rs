@@ -33,7 +33,12 @@ impl Ledger {
     }
 
     /// A build came to nothing: it is said, its place becomes vacant, and the next order waits.
+    ///
+    /// One that was being adopted is let go instead.
     pub(crate) fn fail(&mut self, slot: Slot, reason: &str, now_ms: i64) {
+        if self.abandon(slot, reason, now_ms) {
+            return;
+        }
         let reason = words(reason);
         self.abandon(slot, &reason, now_ms);
         self.failures = self.failures.saturating_add(1);

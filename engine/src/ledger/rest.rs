@@ -31,6 +31,9 @@ pub struct ServerRow {
     /// Since when; nothing for a stray.
     #[serde(with = "time::wire_option")]
     pub since: Option<i64>,
+    /// Scale-in leaves it alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// Its addresses.
     pub addresses: Vec<String>,
     /// The cloud's newest words about it.
@@ -110,10 +113,14 @@ impl Ledger {
     pub fn rows(&self) -> Vec<ServerRow> {
         let entries = self.entries.iter().map(|(slot, entry)| ServerRow {
             slot: Some(*slot),
-            server: entry.server.clone(),
+            server: entry
+                .server
+                .clone()
+                .or_else(|| self.remembered.adopting.get(slot).map(|(server, _)| server.clone())),
             name: entry.name.clone(),
             state: entry.phase.to_string(),
             since: Some(entry.since_ms),
+            protected: self.command.by_hand.protected.contains(slot),
             addresses: entry.addresses.clone(),
             detail: entry.detail.clone(),
         });
@@ -123,6 +130,7 @@ impl Ledger {
             name: stray.name.clone(),
             state: "stray".to_owned(),
             since: None,
+            protected: false,
             addresses: Vec::new(),
             detail: stray.why.clone(),
         });

@@ -275,10 +275,15 @@ impl<'a> Witness<'a> {
                 Order::LiftOverride { group } if *group == self.asked.group => {
                     notes.push(format!("the override of the bounds was lifted at {at}"));
                 }
+                Order::Server { group, server, act } if *group == self.asked.group => {
+                    notes
+                        .push(format!("at {at} somebody did `{} {server}`; a test's servers are nobody's", act.word()));
+                }
                 Order::Pause { .. }
                 | Order::Resume { .. }
                 | Order::Override { .. }
                 | Order::LiftOverride { .. }
+                | Order::Server { .. }
                 | Order::Remove { .. } => {}
             },
             Fact::Policy(deploy) if deploy.name == group.file => {
@@ -291,7 +296,7 @@ impl<'a> Witness<'a> {
                     notes.push(format!("degraded from {at} on ({reason}); a test's cloud is never full"));
                 }
                 Happening::Building { .. } | Happening::Ready { .. } | Happening::Leaving { .. } => {}
-                Happening::Removed { .. } | Happening::Healed => {}
+                Happening::Removed { .. } | Happening::NotAdopted { .. } | Happening::Healed => {}
             },
             _ => {}
         }

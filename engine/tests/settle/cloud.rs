@@ -71,6 +71,8 @@ pub struct Cloud {
     /// Most servers; one more is refused.
     pub quota: usize,
     made: u32,
+    /// Servers that bear no mark of ours at all, so that our listings do not show them.
+    pub strangers: BTreeSet<String>,
     /// Ids that the newest listing showed.
     shown: BTreeSet<String>,
     /// Slots whose order may have made a server.
@@ -123,6 +125,13 @@ impl Cloud {
         id
     }
 
+    /// A server of somebody else's, which runs.
+    pub fn stranger(&mut self, now_ms: i64) -> String {
+        let id = self.spawn(None, "elsewhere", None, now_ms - self.build_ms, 0, false);
+        self.strangers.insert(id.clone());
+        id
+    }
+
     /// Somebody else deletes it.
     pub fn vanish(&mut self, id: &str, now_ms: i64) {
         if let Some(server) = self.servers.get_mut(id) {
@@ -142,7 +151,7 @@ impl Cloud {
         let servers: Vec<Seen> = self
             .servers
             .iter()
-            .filter(|(_, server)| listed(server))
+            .filter(|(id, server)| listed(server) && !self.strangers.contains(*id))
             .map(|(id, server)| Seen {
                 id: id.clone(),
                 name: server.name.clone(),
@@ -210,6 +219,30 @@ impl Cloud {
                 assert_eq!(found.slot, Some(*slot), "{server} is deleted under another slot's name");
                 assert_ne!(found.state(now_ms), SeenState::Other, "{server} is in an unknown state and deleted");
                 found.gone_ms.get_or_insert(now_ms);
+                Answer::Done
+            }
+            Call::Mark { slot, server } => {
+                let runs = self
+                    .servers
+                    .get(server)
+                    .is_some_and(|server| server.gone_ms.is_none() && server.state(now_ms) == SeenState::Active);
+                let Some(found) = self.servers.get_mut(server).filter(|_| runs) else {
+                    return Answer::Failed(error(CloudErrorKind::Refused, "no such server runs"));
+                };
+                if found.slot.is_some_and(|known| known != *slot) {
+                    return Answer::Failed(error(CloudErrorKind::Refused, "it bears another mark"));
+                }
+                self.strangers.remove(server);
+                found.slot = Some(*slot);
+                found.listed_ms = now_ms + i64::try_from(dice.below(self.faults.lag_ms + 1)).unwrap();
+                Answer::Done
+            }
+            Call::Unmark { slot, server } => {
+                assert!(self.shown.contains(server), "{server} loses its mark and the newest listing did not show it");
+                if let Some(found) = self.servers.get_mut(server).filter(|found| found.slot == Some(*slot)) {
+                    found.slot = None;
+                    self.strangers.insert(server.clone());
+                }
                 Answer::Done
             }
             Call::Join { balancer, address, .. } => {

@@ -4,6 +4,7 @@
 
 mod cloud;
 mod dice;
+mod hands;
 mod left;
 mod rules;
 mod storm;

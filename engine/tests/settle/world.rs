@@ -7,7 +7,7 @@ use crate::{
 use std::collections::BTreeMap;
 use weir_engine::{
     call::Call,
-    command::{Command, Hold, Spec},
+    command::{Command, Hands, Hold, Spec},
     grammar::policy::{Balancer, Launch, NotifyOn, RemoveOrder},
     id::{GroupUid, Position, Slot},
     ledger::{Ledger, Pace, Phase},
@@ -55,6 +55,7 @@ pub fn command(target: u32) -> Command {
             notify: Some(("https://ops.example.com/hooks".to_owned(), vec![NotifyOn::Ready])),
         },
         hold: Hold::default(),
+        by_hand: Hands::default(),
         retired: None,
     }
 }
@@ -99,6 +100,7 @@ impl Heard {
                 self.ready.remove(slot);
                 self.ended.insert(*slot, "was removed");
             }
+            Happening::NotAdopted { .. } => {}
             Happening::Degraded { reason } => {
                 assert!(self.degraded.replace(reason.clone()).is_none(), "degraded twice");
             }

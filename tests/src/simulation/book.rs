@@ -141,6 +141,8 @@ impl Tenant {
             }
             Order::KillSwitch { adding, removing, until, .. } => self.kill = Some((*adding, *removing, *until)),
             Order::Quota { servers } => self.quota = *servers,
+            // What becomes of the target stands in the decision, and is weighed there.
+            Order::Server { .. } => {}
         }
     }
 
@@ -370,6 +372,7 @@ impl Group {
                 self.members.remove(slot);
                 self.leaving.remove(slot);
             }
+            Happening::NotAdopted { .. } => {}
             Happening::Degraded { .. } => self.degraded = true,
             Happening::Healed => self.degraded = false,
         }

@@ -17,6 +17,9 @@ use weir_engine::{
 /// The longest build that is not stuck, milliseconds.
 pub const BUILD_MAX_MS: i64 = 120_000;
 
+/// The name of servers that are somebody else's.
+const FOREIGN: &str = "database";
+
 /// A server.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -93,7 +96,7 @@ impl Cloud {
             dice: Dice::new(seed, 2),
         };
         for _ in 0..2 {
-            cloud.spawn(None, None, "database", 0);
+            cloud.spawn(None, None, FOREIGN, 0);
         }
         cloud
     }
@@ -149,6 +152,12 @@ impl Cloud {
     pub fn hangs(&self, uid: GroupUid, at_ms: i64) -> bool {
         let hangs = |server: &Server| server.uid == Some(uid) && server.active_ms == i64::MAX && !server.is_gone(at_ms);
         self.servers.values().any(hangs)
+    }
+
+    /// Servers that run, were made for a group and are nobody's by now: what somebody may want to adopt.
+    pub fn let_go(&self, now_ms: i64) -> impl Iterator<Item = &String> {
+        let free = self.servers.iter().filter(|(_, server)| server.uid.is_none() && server.name != FOREIGN);
+        free.filter(move |(_, server)| server.state(now_ms) == SeenState::Active).map(|(id, _)| id)
     }
 
     /// Somebody else does something to the nth server that has a mark.
@@ -289,6 +298,21 @@ impl Cloud {
                 )?;
                 let lasts_ms = self.dice.between(0, 8_000);
                 found.gone_ms.get_or_insert(now_ms + lasts_ms);
+            }
+            Call::Mark { slot, server } => {
+                let mark = (Some(uid), Some(*slot));
+                let found = self.servers.get_mut(server).filter(|found| found.state(now_ms) == SeenState::Active);
+                let Some(found) = found.filter(|found| found.uid.is_none() || (found.uid, found.slot) == mark) else {
+                    let text = "no such server runs, or it is another's";
+                    return Ok(Answer::Failed(error(CloudErrorKind::Refused, text)));
+                };
+                (found.uid, found.slot) = mark;
+            }
+            Call::Unmark { slot, server } => {
+                let found = self.servers.get_mut(server);
+                if let Some(found) = found.filter(|found| (found.uid, found.slot) == (Some(uid), Some(*slot))) {
+                    (found.uid, found.slot) = (None, None);
+                }
             }
             Call::Join { balancer, address, .. } => {
                 let place = Place { serving: true, healthy_ms: now_ms + self.dice.between(0, 6_000) };

@@ -277,8 +277,8 @@ impl Judge {
         let hold = ledger.newest().hold;
         for call in calls {
             let held = match call {
-                Call::Create { .. } => hold.add,
-                Call::Delete { .. } => hold.remove,
+                Call::Create { .. } | Call::Mark { .. } => hold.add,
+                Call::Delete { .. } | Call::Unmark { .. } => hold.remove,
                 Call::Join { .. } | Call::Leave { .. } => hold.repair,
                 Call::Drain { .. } => hold.remove || hold.repair,
             };
@@ -295,12 +295,12 @@ impl Judge {
     pub fn called(&self, uid: GroupUid, call: &Call, shown: &BTreeSet<String>, live: bool) -> Result<(), Broken> {
         Broken::unless(live, "catching up acts on nothing", || format!("{call:?}"))?;
         match call {
-            Call::Create { slot, .. } => {
+            Call::Create { slot, .. } | Call::Mark { slot, .. } => {
                 Broken::unless(self.intended.contains(&(uid, *slot)), "slot first, then server", || {
                     format!("{call:?} of {uid} is in no committed ledger")
                 })
             }
-            Call::Delete { server, .. } => {
+            Call::Delete { server, .. } | Call::Unmark { server, .. } => {
                 Broken::unless(shown.contains(server), "nothing is deleted that this look did not show", || {
                     format!("{call:?}, and the look showed {shown:?}")
                 })
@@ -345,6 +345,7 @@ fn is_true(outcome: &Outcome, cloud: &Cloud, now_ms: i64) -> Result<(), Broken> 
         | Happening::Failed { .. }
         | Happening::Leaving { .. }
         | Happening::Removed { .. }
+        | Happening::NotAdopted { .. }
         | Happening::Degraded { .. }
         | Happening::Healed => Ok(()),
     }

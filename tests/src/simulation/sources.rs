@@ -6,7 +6,7 @@ use crate::simulation::{
     world::Load,
 };
 use weir_engine::{
-    event::{About, Alarm, Control, Deploy, Fact, Force, Happened, Heartbeat, Order, Right, Sample},
+    event::{About, Act, Alarm, Control, Deploy, Fact, Force, Happened, Heartbeat, Order, Right, Sample},
     grammar::{policy::AlarmState, quantity::Quantity},
 };
 
@@ -80,6 +80,25 @@ pub fn fact(site: &Site, story: &Story, of: usize, input: &Input) -> Vec<Fact> {
             until: site.now_ms + length_ms,
         }),
         Input::Lift(at) => control(Order::LiftOverride { group: group(*at) }),
+        Input::Server { group: at, nth, act } => {
+            let name = group(*at);
+            let server = match act {
+                Act::Adopt => {
+                    let free: Vec<&String> = site.cloud.let_go(site.now_ms).collect();
+                    free.get(nth % free.len().max(1)).map_or("nobody", |id| id.as_str()).to_owned()
+                }
+                _ => {
+                    let of_group: Vec<_> = running(site, of).into_iter().filter(|(of, ..)| *of == name).collect();
+                    let named = of_group.get(nth % of_group.len().max(1));
+                    named.map_or("nobody".to_owned(), |(_, id, ..)| id.clone())
+                }
+            };
+            let act = match act {
+                Act::Protect { until: Some(length_ms) } => Act::Protect { until: Some(site.now_ms + length_ms) },
+                other => other.clone(),
+            };
+            control(Order::Server { group: name, server, act })
+        }
         Input::Kill(adding, removing, length_ms) => control(Order::KillSwitch {
             region: String::new(),
             adding: *adding,

@@ -5,7 +5,7 @@
 
 use crate::simulation::{dice::Dice, policies::Draft};
 use std::fmt;
-use weir_engine::grammar::policy::AlarmState;
+use weir_engine::{event::Act, grammar::policy::AlarmState};
 
 const MINUTE: i64 = 60_000;
 /// The phase in which faults happen, milliseconds.
@@ -103,6 +103,16 @@ pub enum Input {
     },
     /// An override is lifted.
     Lift(usize),
+    /// Something is done with the nth server of a group, counted around, or with the nth that is nobody's. The end of a
+    /// protection is how long it holds.
+    Server {
+        /// The group.
+        group: usize,
+        /// The server.
+        nth: usize,
+        /// What.
+        act: Act,
+    },
     /// A kill switch: adding, removing, for so long.
     Kill(bool, bool, i64),
     /// Most servers of the tenant.
@@ -221,6 +231,7 @@ impl Story {
         story.facts(&mut dice);
         story.faults(&mut dice);
         story.by_hand(&mut Dice::new(seed, 7));
+        story.servers(&mut Dice::new(seed, 8));
         story.items.sort_by_key(|item| item.after_ms);
         story
     }
@@ -265,6 +276,29 @@ impl Story {
                     again_ms: dice.percent(15).then(|| dice.between(1_000, 400_000)),
                 };
                 self.tell(tenant, dice.between(2 * MINUTE, SAFETY_MS), input, delivery);
+            }
+        }
+    }
+
+    /// What operators do with single servers, from dice of its own. Protections end before the faults do.
+    fn servers(&mut self, dice: &mut Dice) {
+        for tenant in 0..self.files.len() {
+            for _ in 0..dice.between(0, 6) {
+                let group = usize::try_from(dice.below(self.groups[tenant].len() as u64)).unwrap_or(0);
+                let nth = usize::try_from(dice.below(5)).unwrap_or(0);
+                let act = match dice.below(8) {
+                    0..=1 => Act::Protect { until: Some(dice.between(1_000, 20 * MINUTE)) },
+                    2 => Act::Unprotect,
+                    3..=4 => Act::Remove { replace: dice.percent(50) },
+                    5..=6 => Act::Detach { replace: dice.percent(50) },
+                    _ => Act::Adopt,
+                };
+                let delivery = Delivery {
+                    slow_ms: if dice.percent(20) { dice.between(0, 20_000) } else { 0 },
+                    again_ms: dice.percent(15).then(|| dice.between(1_000, 400_000)),
+                };
+                let after_ms = dice.between(5 * MINUTE, SAFETY_MS - 40 * MINUTE);
+                self.tell(tenant, after_ms, Input::Server { group, nth, act }, delivery);
             }
         }
     }

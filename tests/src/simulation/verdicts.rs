@@ -28,6 +28,8 @@ struct Moved<'a> {
     /// The rule that won, with its place; none where it was the bounds.
     rule: Option<(usize, &'a Rule)>,
     forced: Option<Right>,
+    /// A person did something with one server.
+    hand: bool,
 }
 
 impl Moved<'_> {
@@ -89,9 +91,18 @@ pub fn weigh(
             _ => "",
         };
         let rule = plan.rules.iter().enumerate().find(|(_, rule)| rule.name == by);
-        Broken::unless(rule.is_some() || by == "bounds", "a change says who made it", || format!("{decision:?}"))?;
+        Broken::unless(rule.is_some() || by == "bounds" || by == "hand", "a change says who made it", || {
+            format!("{decision:?}")
+        })?;
         let direction = if decision.to > decision.from { Direction::Add } else { Direction::Remove };
-        let moved = Moved { decision, direction, servers: decision.to.abs_diff(decision.from), rule, forced };
+        let moved = Moved {
+            decision,
+            direction,
+            servers: decision.to.abs_diff(decision.from),
+            rule,
+            forced,
+            hand: by == "hand",
+        };
         holds(group, &moved, killed[usize::from(direction == Direction::Remove)])?;
         paces(group, &moved)?;
         let after = wanted - decision.from + decision.to;
@@ -201,6 +212,11 @@ fn holds(group: &Group, moved: &Moved<'_>, killed: bool) -> Result<(), Broken> {
     let held = |held: bool, law: &'static str| Broken::unless(!held, law, || format!("{decision:?}"));
     held(group.paused(at_ms), "a pause holds everything")?;
     held(killed, "a kill switch holds everything")?;
+    if moved.hand {
+        held(moved.servers != 1 && is_inside(decision), "one server is one server")?;
+        let all = group.freezes(moved.direction, at_ms, None).iter().any(|freeze| freeze.blocks == Blocks::All);
+        return held(all, "a freeze that blocks all holds what people do");
+    }
     let Some((index, rule)) = moved.rule else {
         held(is_inside(decision), "bounds move only what is outside of them")?;
         return held(!group.freezes(moved.direction, at_ms, None).is_empty(), "a freeze holds the bounds' correction");
@@ -230,7 +246,7 @@ fn holds(group: &Group, moved: &Moved<'_>, killed: bool) -> Result<(), Broken> {
 /// Cooldowns and limits.
 fn paces(group: &Group, moved: &Moved<'_>) -> Result<(), Broken> {
     let at_ms = moved.decision.at;
-    let exempt = moved.scheduled() || moved.forced == Some(Right::Token);
+    let exempt = moved.hand || moved.scheduled() || moved.forced == Some(Right::Token);
     let floor = moved.rule.is_none() && moved.direction == Direction::Add;
     if !is_inside(moved.decision) && moved.rule.is_some() || exempt || floor {
         return Ok(());

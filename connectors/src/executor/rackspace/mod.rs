@@ -9,6 +9,7 @@ mod call;
 mod credentials;
 mod failure;
 mod identity;
+mod mark;
 mod names;
 mod page;
 mod server;
@@ -27,7 +28,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use server::Server;
 use std::{sync::Arc, time::Duration};
-use weir_engine::id::GroupUid;
+use weir_engine::id::{GroupUid, Slot};
 use weir_grammar::policy::Balancer;
 
 /// For a listing, all of its pages.
@@ -164,11 +165,7 @@ impl Rackspace {
         let mut metadata: Map<String, Value> =
             launch.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         // Last, so that no policy can give a server to another group.
-        for (key, value) in [
-            (server::INSTALL, self.settings.installation.clone()),
-            (server::GROUP, order.uid.to_string()),
-            (server::SLOT, order.slot.to_string()),
-        ] {
+        for (key, value) in mark::of(&self.settings.installation, order.uid, order.slot) {
             metadata.insert(key.to_owned(), json!(value));
         }
         let mut server = json!({
@@ -237,6 +234,14 @@ impl Cloud for Rackspace {
                 Err(failure) => Err(failure.into()),
             }
         })
+    }
+
+    fn mark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        Box::pin(async move { Ok(self.set_mark(id, uid, slot).await?) })
+    }
+
+    fn unmark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        Box::pin(async move { Ok(self.take_mark(id, uid, slot).await?) })
     }
 
     fn members<'a>(&'a self, balancer: &'a Balancer) -> Answer<'a, Vec<Member>> {

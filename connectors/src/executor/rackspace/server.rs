@@ -50,9 +50,9 @@ const STATES: &[(&str, SeenState)] = &[
 pub(super) struct Server {
     id: String,
     name: String,
-    status: String,
+    pub(super) status: String,
     created: String,
-    metadata: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
     #[serde(default)]
     addresses: BTreeMap<String, Vec<Address>>,
     fault: Option<Fault>,

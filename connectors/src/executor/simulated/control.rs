@@ -19,6 +19,10 @@ pub enum Call {
     Create,
     /// [`super::super::Cloud::delete`].
     Delete,
+    /// [`super::super::Cloud::mark`].
+    Mark,
+    /// [`super::super::Cloud::unmark`].
+    Unmark,
     /// [`super::super::Cloud::members`].
     Members,
     /// [`super::super::Cloud::join`].
@@ -35,6 +39,8 @@ impl fmt::Display for Call {
             Self::List => "list",
             Self::Create => "create",
             Self::Delete => "delete",
+            Self::Mark => "mark",
+            Self::Unmark => "unmark",
             Self::Members => "members",
             Self::Join => "join",
             Self::Drain => "drain",

@@ -18,7 +18,7 @@ pub use file::{Error, read_file};
 pub use settings::Settings;
 pub use state::{Mark, Node, Server};
 
-use super::{Answer, Cloud, CloudError, CloudErrorKind, Member, Seen, ServerOrder};
+use super::{Answer, Cloud, CloudError, CloudErrorKind, Member, Seen, SeenState, ServerOrder};
 use crate::clock::Clock;
 use control::Troubles;
 use file::Journal;
@@ -28,7 +28,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use weir_engine::id::GroupUid;
+use weir_engine::id::{GroupUid, Slot};
 use weir_grammar::policy::Balancer;
 
 /// A cloud that only pretends. Clones share it.
@@ -179,6 +179,33 @@ impl Cloud for Simulated {
             let standing = state.servers.values().find(|server| server.id == id && server.gone_ms.is_none());
             let gone_ms = Some(now_ms.saturating_add_unsigned(settings.delete_ms));
             Ok((standing.map(|server| Change::Server(Server { gone_ms, ..server.clone() })).into_iter().collect(), ()))
+        }))
+    }
+
+    fn mark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        let id = id.to_owned();
+        Box::pin(self.call(Call::Mark, move |state, _, now_ms| {
+            let refused = |text: String| CloudError { kind: CloudErrorKind::Refused, text };
+            let mark = Some(Mark { uid, slot: Some(slot) });
+            let found = state.servers.values().find(|server| server.id == id);
+            let Some((server, seen)) = found.and_then(|server| Some((server, server.seen(now_ms)?))) else {
+                return Err(refused(format!("Instance {id} could not be found")));
+            };
+            match &server.mark {
+                Some(_) if server.mark == mark => Ok((Vec::new(), ())),
+                Some(other) => Err(refused(format!("server `{id}` bears the mark of group {} already", other.uid))),
+                None if seen.state != SeenState::Active => Err(refused(format!("server `{id}` does not run"))),
+                None => Ok((vec![Change::Server(Server { mark, ..server.clone() })], ())),
+            }
+        }))
+    }
+
+    fn unmark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        let id = id.to_owned();
+        Box::pin(self.call(Call::Unmark, move |state, _, _| {
+            let mark = Some(Mark { uid, slot: Some(slot) });
+            let marked = state.servers.values().find(|server| server.id == id && server.mark == mark);
+            Ok((marked.map(|server| Change::Server(Server { mark: None, ..server.clone() })).into_iter().collect(), ()))
         }))
     }
 

@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use weir_engine::{
-    command::{Hold, Retired, Spec},
+    command::{Hands, Hold, Retired, Spec},
     event::{Event, Fact},
     id::Position,
     ledger::Phase,
@@ -67,6 +67,7 @@ fn command(generation: u64, target: u32) -> Command {
             notify: None,
         },
         hold: Hold::default(),
+        by_hand: Hands::default(),
         retired: None,
     }
 }
