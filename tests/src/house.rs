@@ -152,6 +152,7 @@ impl House {
             server: Some("sim-1".into()),
             name: name.to_owned(),
             state: "serving".into(),
+            protected: false,
             since: Some(0),
             addresses: vec!["10.0.0.1".into()],
             detail: String::new(),

@@ -530,6 +530,45 @@ async fn an_override_has_an_end_a_reason_and_the_policys_capacity_above_it() {
 }
 
 #[tokio::test]
+async fn what_is_done_with_one_server_is_answered_with_the_decision() {
+    let house = House::open().await.unwrap();
+    deployed(&house).await;
+    let uid = get(&house, "/v1/groups/web").await.body["uid"].as_str().unwrap().to_owned();
+    house.tell_servers("acme", &uid, "web-1-1").unwrap();
+    let act = async |server: &str, act: &str, body: Value| {
+        post(&house, &format!("/v1/groups/web/servers/{server}/{act}"), body.to_string()).await
+    };
+    let adopted = act("id-7", "adopt", json!({"reason": "made before Weir"})).await;
+    let decision = &adopted.body["decision"];
+    assert!(adopted.is(200) && decision["from"] == 1 && decision["to"] == 2, "{}", adopted.body);
+    assert_eq!(decision["outcome"]["because"], "adopt id-7 by admin@acme: \"made before Weir\"");
+    let again = act("id-7", "adopt", json!({"reason": "x"})).await;
+    assert_eq!(again.body["decision"]["outcome"]["verdict"], "refused", "{}", again.body);
+
+    // The ledger has it, and the log does not tell of it: the engine says so.
+    let early = act("web-1-1", "remove", json!({"reason": "x", "replace": true})).await;
+    let because = early.body["decision"]["outcome"]["because"].as_str().unwrap();
+    assert!(early.is(200) && because == "group `web` has no server `web-1-1`", "{}", early.body);
+
+    let hour = rfc3339(now_ms() + 3_600_000);
+    let wrong = [
+        ("web-1-2", "protect", json!({"reason": "x"}), 404, "nearest: web-1-1"),
+        ("web-1-1", "protekt", json!({"reason": "x"}), 404, "nearest: protect"),
+        ("web-1-1", "protect", json!({}), 400, "missing field `reason`"),
+        ("web-1-1", "protect", json!({"reason": ""}), 422, "`reason` is empty"),
+        ("web-1-1", "protect", json!({"reason": "x", "until": "2001-01-01T00:00:00Z"}), 422, "past"),
+        ("web-1-1", "remove", json!({"reason": "x", "until": hour}), 422, "`until` is not for `remove`"),
+        ("web-1-1", "protect", json!({"reason": "x", "replace": true}), 422, "`replace` is for a server that leaves"),
+    ];
+    for (server, word, body, status, said) in wrong {
+        let answer = act(server, word, body).await;
+        assert!(answer.is(status) && answer.detail().contains(said), "{server} {word}: {}", answer.body);
+    }
+    let viewer = request(&house, Method::POST, "/v1/groups/web/servers/web-1-1/remove", tokens::VIEWER).body("{}");
+    assert!(send(viewer).await.is(403));
+}
+
+#[tokio::test]
 async fn a_read_waits_for_its_position_and_a_page_follows_the_other() {
     let house = House::open().await.unwrap();
     deployed(&house).await;

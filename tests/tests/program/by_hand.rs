@@ -39,3 +39,49 @@ fn bounds_are_overridden_for_a_time_and_the_override_lifted() {
     assert!(log.contains("overridden, floor 4 by admin@acme until"), "{log}");
     assert_eq!(server.end("-TERM"), Some(0));
 }
+
+#[test]
+fn a_server_is_protected_removed_detached_and_adopted_by_name() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &["app.weir"]);
+    let at_rest = |server: &Server| server.ask_until(&["status"], |ended| ended.code == 0 && ended.out.contains(" ok"));
+    at_rest(&server);
+    done(server.ask(&["force", "app", "surge"]));
+    at_rest(&server);
+    let list = || done(server.ask(&["server", "list", "app"]));
+    assert!(list().starts_with("SLOT  STATE") && list().lines().count() == 6, "{}", list());
+
+    let protected = done(server.ask(&["server", "protect", "app", "app-1-1", "--for", "1h", "--reason", "a dump"]));
+    assert_eq!(protected.trim_end(), "app stays at 5: protect app-1-1 (1.1) by admin@acme: \"a dump\"");
+    server.ask_until(&["server", "list", "app"], |ended| ended.out.contains("protected"));
+    assert!(done(server.ask(&["why", "app"])).contains("server 1.1 is protected until "), "why");
+    let refused = server.ask(&["server", "remove", "app", "1.1", "--reason", "x"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.out.contains("remove app-1-1 (1.1) was refused: it is protected by admin@acme"), "{}", refused.out);
+
+    let removed = done(server.ask(&["server", "remove", "app", "2.1", "--reason", "it swaps"]));
+    assert_eq!(removed.trim_end(), "app: 5 → 4, remove app-2-1 (2.1) by admin@acme: \"it swaps\"");
+    server.ask_until(&["server", "list", "app"], |ended| !ended.out.contains("app-2-1"));
+    let typo = server.ask(&["server", "detach", "app", "app-3-2", "--reason", "x"]);
+    assert!(typo.code == 1 && typo.err.contains("has no server `app-3-2`; nearest: app-3-1"), "{}", typo.err);
+
+    // Let go it runs on, so that it can be taken in again, by its id alone.
+    let line = list().lines().find(|line| line.contains("app-3-1")).unwrap().to_owned();
+    let id = line.split_whitespace().find(|word| word.starts_with("sim") || word.ends_with("-3")).unwrap().to_owned();
+    let detached = done(server.ask(&["server", "detach", "app", "app-3-1", "--reason", "to look at it"]));
+    assert!(detached.starts_with("app: 4 → 3, detach app-3-1 (3.1)"), "{detached}");
+    server.ask_until(&["server", "list", "app"], |ended| !ended.out.contains("app-3-1"));
+    let adopted = done(server.ask(&["server", "adopt", "app", &id, "--reason", "seen enough"]));
+    assert!(adopted.starts_with(&format!("app: 3 → 4, adopt {id} by admin@acme")), "{adopted}");
+    server.ask_until(&["server", "list", "app"], |ended| {
+        ended.out.lines().any(|line| line.starts_with("6.1") && line.contains("ready") && line.contains("app-3-1"))
+    });
+    at_rest(&server);
+
+    // Who is not there is not adopted, and its place is given back.
+    done(server.ask(&["server", "adopt", "app", "nobody", "--reason", "x"]));
+    server.ask_until(&["log"], |ended| ended.out.contains("adopt nobody by admin@acme: \"given up"));
+    let status = at_rest(&server).out;
+    assert!(status.contains("app         4      4"), "{status}");
+    assert_eq!(server.end("-TERM"), Some(0));
+}
