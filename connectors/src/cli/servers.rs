@@ -32,7 +32,7 @@ Examples:
   weir server detach web web-3-1 --reason \"to look at it in peace\"
   weir server adopt web 4c1d7e0a --reason \"it was made before Weir\"
 
-A server is named by the cloud's id, its name, an address, or its slot; to adopt one, by the cloud's id.
+A server is named by the cloud's id, its name, an address, or its slot; to adopt one, by the id.
 Exit codes: 0 done, 1 it was held or refused."
 )]
 pub struct Server {
@@ -93,7 +93,8 @@ struct Whom {
     /// The group
     group: String,
     /// The server
-    server: String,
+    #[arg(value_name = "SERVER")]
+    named: String,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -121,7 +122,7 @@ pub async fn run(args: &Server, global: &Global, output: &mut Output) -> Result<
     if replace {
         body.insert("replace".into(), true.into());
     }
-    let path = ["v1", "groups", &whom.group, "servers", &whom.server, word];
+    let path = ["v1", "groups", &whom.group, "servers", &whom.named, word];
     let answer = client.order(Method::POST, &path, &[], &Value::Object(body)).await??;
     let decision: Option<Decision> =
         answer.get("decision").filter(|decision| !decision.is_null()).cloned().map(read).transpose()?;
