@@ -179,7 +179,10 @@ impl Tenant {
                 Happening::Failed { slot, .. } | Happening::Removed { slot } | Happening::Lost { slot, .. } => {
                     self.called.remove(&(group.number, *slot));
                 }
-                Happening::Leaving { .. } | Happening::Degraded { .. } | Happening::Healed => {}
+                Happening::Leaving { .. }
+                | Happening::NotAdopted { .. }
+                | Happening::Degraded { .. }
+                | Happening::Healed => {}
             }
         }
         group.learn(outcome, t_ms);

@@ -116,7 +116,7 @@ impl Senses {
                 self.goes(*slot, t_ms);
                 None
             }
-            Happening::Degraded { .. } | Happening::Healed => None,
+            Happening::NotAdopted { .. } | Happening::Degraded { .. } | Happening::Healed => None,
         };
         counted.into_iter().for_each(|name| self.count(name, t_ms));
     }

@@ -30,7 +30,7 @@ pub struct Tally {
     pub verdicts: BTreeMap<String, u64>,
     /// Guards that held a wish or a rule.
     pub guards: BTreeMap<String, u64>,
-    /// Changes by who made them: the bounds, a rule, a force.
+    /// Changes by who made them: the bounds, a rule, a force, a hand on one server.
     pub changes: BTreeMap<String, u64>,
 }
 
@@ -40,8 +40,8 @@ impl Tally {
         let verdict = match &decision.outcome {
             Verdict::Changed { by, .. } => {
                 let forced = decision.cause.starts_with("force ");
-                let who = if by == "bounds" {
-                    "bounds"
+                let who = if by == "bounds" || by == "hand" {
+                    by.as_str()
                 } else if forced {
                     "force"
                 } else {
