@@ -33,7 +33,7 @@ pub(crate) fn mark(ledger: &mut Ledger, now_ms: i64) -> Vec<Call> {
         let Some(entry) = ledger.entries.get_mut(&slot).filter(|entry| entry.server.is_none()) else { continue };
         if now_ms - entry.ordered_ms >= within_ms {
             let reason = format!("it does not bear our mark after {} s ({})", within_ms / 1_000, entry.detail);
-            ledger.abandon(slot, &reason, now_ms);
+            ledger.let_go(slot, &reason, now_ms);
         } else if now_ms - entry.asked_ms >= MARK_AGAIN_MS {
             entry.asked_ms = now_ms;
             ledger.enter(slot, Phase::Ordered, now_ms);
@@ -58,7 +58,7 @@ fn allot(ledger: &mut Ledger, attempt: &(String, u64), now_ms: i64) -> Option<Sl
 pub(crate) fn not_marked(ledger: &mut Ledger, slot: Slot, error: &CloudError, now_ms: i64) {
     match error.kind {
         CloudErrorKind::Refused | CloudErrorKind::Unauthorized | CloudErrorKind::NotOffered => {
-            ledger.abandon(slot, &error.text, now_ms);
+            ledger.let_go(slot, &error.text, now_ms);
         }
         // The next look shows whether it is there; if not, it is set again.
         CloudErrorKind::Unclear | CloudErrorKind::Later { .. } => {

@@ -75,7 +75,7 @@ fn named(ledger: &mut Ledger, now_ms: i64) {
     if ledger.command.retired.is_some() {
         let adopting: Vec<Slot> = ledger.remembered.adopting.keys().copied().collect();
         for slot in adopting {
-            ledger.abandon(slot, "the group is gone", now_ms);
+            ledger.let_go(slot, "the group is gone", now_ms);
         }
     }
     if ledger.command.hold.remove {

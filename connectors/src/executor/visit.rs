@@ -272,7 +272,12 @@ async fn create(
     }
 }
 
-async fn change(lane: &Lane, call: &Call, uid: GroupUid, allowed: &impl Fn(Option<Deed>) -> Result<(), CloudError>) -> Answer {
+async fn change(
+    lane: &Lane,
+    call: &Call,
+    uid: GroupUid,
+    allowed: &impl Fn(Option<Deed>) -> Result<(), CloudError>,
+) -> Answer {
     let cloud = &lane.cloud;
     tracing::info!(?call, "changes a cloud");
     let (what, done) = match call {

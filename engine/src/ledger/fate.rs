@@ -36,7 +36,7 @@ impl Ledger {
     ///
     /// One that was being adopted is let go instead.
     pub(crate) fn fail(&mut self, slot: Slot, reason: &str, now_ms: i64) {
-        if self.abandon(slot, reason, now_ms) {
+        if self.let_go(slot, reason, now_ms) {
             return;
         }
         let reason = words(reason);

@@ -71,7 +71,7 @@ impl Ledger {
 
     /// An adoption came to nothing. Its server was running before we came, so it is let go and never deleted. Answers
     /// whether the slot was one that is being adopted.
-    pub(crate) fn abandon(&mut self, slot: Slot, reason: &str, now_ms: i64) -> bool {
+    pub(crate) fn let_go(&mut self, slot: Slot, reason: &str, now_ms: i64) -> bool {
         let Some(attempt) = self.remembered.adopting.remove(&slot) else { return false };
         let reason = super::words(reason);
         self.say(Happening::NotAdopted { server: attempt.0.clone(), reason: reason.clone() });
