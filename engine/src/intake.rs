@@ -21,7 +21,7 @@ use crate::{
     wiring::{Wiring, event_place},
 };
 use smallvec::SmallVec;
-use weir_grammar::policy::{AlarmState, Counted};
+use weir_grammar::policy::{self, AlarmState, Counted, Policy};
 
 /// A sample this far from `t`, milliseconds, is dropped (rule 1).
 pub const SAMPLE_SKEW_MS: i64 = 30_000;
@@ -116,6 +116,28 @@ impl Audience {
         Self { server, groups }
     }
 
+    /// The groups that declare what a fact is about, with the place of each declaration and what `declared` says of it; each
+    /// has caught up with the log's time.
+    ///
+    /// A fact is known to all of them before any of them is judged: one that shrinks gives up quota, for which another looks
+    /// at the very same instant, and all rules see one snapshot (rule 8).
+    fn declaring<T>(
+        &self,
+        step: &mut Step<'_>,
+        declared: impl Fn(&Policy, GroupId, &Step<'_>) -> SmallVec<[(usize, T); 2]>,
+    ) -> Vec<(GroupId, usize, T)> {
+        let mut all = Vec::new();
+        for id in self.groups.iter().copied() {
+            let Some(program) = step.partition.program(id).cloned() else { continue };
+            let here = declared(&program.file.policy, id, step);
+            if !here.is_empty() {
+                step.catch_up(id);
+            }
+            all.extend(here.into_iter().map(|(place, what)| (id, place, what)));
+        }
+        all
+    }
+
     /// Whose key in the group `id` a fact about a server has, if it is one of that group's.
     fn key_in(&self, id: GroupId) -> Option<u64> {
         self.server.filter(|(group, _)| *group == id).map(|(_, slot)| slot.key())
@@ -129,30 +151,32 @@ fn names_group(step: &Step<'_>, about: &AboutRef<'_>, id: GroupId) -> bool {
 
 fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &AlarmRef<'_>) {
     let audience = Audience::of(step, tenant, &alarm.about);
-    let mut fits = false;
-    for id in audience.groups.iter().copied() {
-        let Some(program) = step.partition.program(id).cloned() else { continue };
-        let declared = program.file.policy.alarms.iter().enumerate();
-        for (place, declared) in declared.filter(|(_, declared)| declared.from == alarm.name) {
-            let whom = match audience.key_in(id) {
-                _ if declared.shared => subject(&alarm.about),
-                Some(key) => key,
-                None if audience.server.is_none() && names_group(step, &alarm.about, id) => SHARED,
-                None => continue,
-            };
-            fits = true;
-            step.catch_up(id);
-            let t_ms = step.t();
-            let Some(about) = step.group(id).and_then(|group| group.alarms.get_mut(place)) else { continue };
-            if note(about, whom, alarm, t_ms) {
-                step.touch(id, Cause::Alarm(&declared.name));
-            } else {
-                drop_fact(step, tenant, "alarm older than the one before it");
-            }
+    let heard = audience.declaring(step, |policy, id, step| {
+        let declared = policy.alarms.iter().enumerate().filter(|(_, declared)| declared.from == alarm.name);
+        let whom = |declared: &policy::Alarm| match audience.key_in(id) {
+            _ if declared.shared => Some(subject(&alarm.about)),
+            Some(key) => Some(key),
+            None => (audience.server.is_none() && names_group(step, &alarm.about, id)).then_some(SHARED),
+        };
+        declared.filter_map(|(place, declared)| Some((place, whom(declared)?))).collect()
+    });
+    if heard.is_empty() {
+        drop_fact(step, tenant, "alarm that fits nothing");
+    }
+    let t_ms = step.t();
+    let mut news = Vec::with_capacity(heard.len());
+    for (id, place, whom) in heard {
+        let Some(about) = step.group(id).and_then(|group| group.alarms.get_mut(place)) else { continue };
+        if note(about, whom, alarm, t_ms) {
+            news.push((id, place));
+        } else {
+            drop_fact(step, tenant, "alarm older than the one before it");
         }
     }
-    if !fits {
-        drop_fact(step, tenant, "alarm that fits nothing");
+    for (id, place) in news {
+        let Some(program) = step.partition.program(id).cloned() else { continue };
+        let Some(declared) = program.file.policy.alarms.get(place) else { continue };
+        step.touch(id, Cause::Alarm(&declared.name));
     }
 }
 
@@ -275,25 +299,26 @@ fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
     let about = AboutRef::from(&happened.about);
     let audience = Audience::of(step, tenant, &about);
     let named = audience.server.map(|(id, _)| id);
-    let mut fits = false;
-    for id in audience.groups {
+    let counted = audience.declaring(step, |policy, id, step| {
         // What is about a server or a group is that group's alone; what is about nobody is everybody's.
         let elsewhere = match (named, about.group) {
             (Some(named), _) => named != id,
             (None, Some(_)) => !names_group(step, &about, id),
             (None, None) => false,
         };
-        let Some(program) = step.partition.program(id).cloned().filter(|_| !elsewhere) else { continue };
-        let declared = program.file.policy.events.iter().enumerate();
-        for (place, declared) in declared.filter(|(_, declared)| declared.from == happened.kind) {
-            fits = true;
-            step.catch_up(id);
-            tally(step, id, Counted::Declared(place));
-            step.touch(id, Cause::Event(&declared.name));
-        }
-    }
-    if !fits {
+        let declared = policy.events.iter().enumerate().filter(|(_, declared)| declared.from == happened.kind);
+        declared.filter(|_| !elsewhere).map(|(place, _)| (place, ())).collect()
+    });
+    if counted.is_empty() {
         drop_fact(step, tenant, "event that fits nothing");
+    }
+    for (id, place, ()) in &counted {
+        tally(step, *id, Counted::Declared(*place));
+    }
+    for (id, place, ()) in counted {
+        let Some(program) = step.partition.program(id).cloned() else { continue };
+        let Some(declared) = program.file.policy.events.get(place) else { continue };
+        step.touch(id, Cause::Event(&declared.name));
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the simulation once lost, each told as the story of the loss.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests fail by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_engine::{
     decision::Verdict,
-    event::{About, Alarm, Control, Deploy, Event, Fact, Force, Order, Record, Right, Tick, Version},
+    event::{About, Alarm, Control, Deploy, Event, Fact, Force, Happened, Order, Record, Right, Tick, Version},
     grammar::policy::AlarmState,
     id::Slot,
     outcome::{Happening, Outcome},
@@ -42,8 +42,13 @@ impl Told {
     }
 
     fn deploy(&mut self, group: &str) {
+        self.declare("", group);
+    }
+
+    /// Deploys a group behind some declarations.
+    fn declare(&mut self, declarations: &str, group: &str) {
         let text = format!(
-            "edition 2026\nlaunch small {{\n  image \"i\"\n  flavor \"f\"\n}}\ngroup web {{\n  region \"LON\"\n  launch \
+            "edition 2026\n{declarations}launch small {{\n  image \"i\"\n  flavor \"f\"\n}}\ngroup web {{\n  region \"LON\"\n  launch \
              small\n{group}}}\n"
         );
         let found = weir_engine::grammar::check("web.weir", &text);
@@ -188,4 +193,30 @@ fn whose_server_an_address_is_does_not_change_with_a_restart() {
     ready(&mut told, "web", 3, "10.0.0.3");
     assert!(sick(&mut told, "10.0.0.2").is_empty());
     assert_eq!(sick(&mut told, "10.0.0.3"), ["web"]);
+}
+
+/// What happened was everybody's. The first group that counted it let a server go, the second looked for the quota that
+/// was left, and was judged before it had counted the same thing.
+#[test]
+fn a_fact_is_known_to_all_groups_before_any_is_judged() {
+    let done = "  rule done {\n    when count(deploy.done over 10m) >= 1\n    remove 1\n  }\n";
+    let up = "  rule up {\n    manual\n    add 2\n  }\n";
+    let two = |floor: u32| {
+        let other = format!("}}\ngroup other {{\n  region \"LON\"\n  launch small\n  capacity {floor}..5\n{done}");
+        format!("  capacity 1..5\n{done}{up}{other}")
+    };
+    let declared = "event deploy.done: from \"done\"\n";
+    let mut told = Told::new();
+    told.quota(4);
+    told.declare(declared, &two(1));
+    told.force("up", "up", Right::Token);
+    told.declare(declared, &two(2));
+    assert_eq!((told.target("web"), told.target("other")), (3, 1), "the quota holds it below its floor");
+    told.now_ms += 60 * MINUTE;
+    let about = About::default();
+    let effects = told.tell("done", Fact::Happened(Happened { kind: "done".to_owned(), about }));
+    let groups: BTreeSet<&str> = effects.decisions.iter().map(|decision| decision.group.as_str()).collect();
+    assert_eq!(groups.len(), 2, "{:?}", effects.decisions);
+    let seen = effects.decisions.iter().flat_map(|decision| &decision.rules).filter(|rule| rule.rule == "done");
+    seen.for_each(|rule| assert!(rule.seen.contains("= 1"), "{}", rule.seen));
 }
