@@ -488,3 +488,38 @@ fn a_node_that_is_killed_and_comes_back_has_everything() {
     store.write_views(0, &[(2, view(ViewKind::Groups, "web", Some(json!(2))))]).unwrap();
     assert_eq!(store.view(ViewKind::Groups, "acme", "web").unwrap(), Some(json!(2)));
 }
+
+/// Up to the last of them: a node that answers first and syncs later would lose what it answered in its last tenth of a second.
+#[test]
+fn what_a_node_answered_before_it_was_killed_is_there_after_it() {
+    let (node, _runs) = Node::alone();
+    let log = new_log();
+    let store = open(node, &log);
+    let answered = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut answered = Vec::new();
+            for offset in 0.. {
+                let made = decision("web", at(offset), START_MS);
+                if store.write_decisions(&kept(std::slice::from_ref(&made))).is_err() {
+                    return answered;
+                }
+                answered.push(made);
+            }
+            unreachable!("it writes until it is refused");
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        node.kill();
+        writing.join().unwrap()
+    });
+    assert!(answered.len() > 20, "{}", answered.len());
+    node.restart();
+    let until = Instant::now() + Duration::from_secs(60);
+    let there = loop {
+        match store.decisions_between(0, 0, answered.len() as u64) {
+            Ok(there) => break there,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+    };
+    println!("figure: {} decisions answered before the kill, {} there after it", answered.len(), there.len());
+    assert!(there == answered, "{} of {} are gone", answered.len() - there.len(), answered.len());
+}

@@ -227,6 +227,7 @@ fn a_doctor_names_each_thing_that_will_not_work() {
         "cassandra",
         "schema",
         "replication",
+        "commit log",
         "clock",
         "snapshots",
     ];

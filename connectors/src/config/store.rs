@@ -38,6 +38,17 @@ pub enum Replication {
     Datacenters(BTreeMap<String, u8>),
 }
 
+impl Replication {
+    /// The copies of what is kept the least often.
+    #[must_use]
+    pub fn least(&self) -> u8 {
+        match self {
+            Self::Everywhere(copies) => *copies,
+            Self::Datacenters(copies) => copies.values().copied().min().unwrap_or_default(),
+        }
+    }
+}
+
 impl Default for Store {
     fn default() -> Self {
         Self {
