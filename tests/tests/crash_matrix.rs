@@ -49,6 +49,16 @@ fn any_two_faults_in_a_short_story() {
     judge("any two faults, short story", &clean, &pairs(&singles, usize::MAX));
 }
 
+#[test]
+fn one_fault_or_two_drawn_while_people_act_by_hand() {
+    let clean = Clean::play(story::HANDS).unwrap();
+    let effects: BTreeSet<Effect> = clean.played.trail.iter().copied().collect();
+    assert!(effects.contains(&Effect::Mark) && effects.contains(&Effect::Unmark), "{effects:?}");
+    let singles = judge("one fault, by hand", &clean, &clean.singles());
+    let drawn = draw(pairs(&singles, usize::MAX), number("WEIR_PAIRS", 150) / 2, number("WEIR_SEED", 1));
+    judge("two faults, drawn, by hand", &clean, &drawn);
+}
+
 /// A matrix that finds nothing proves nothing: each mistake is found by one fault. Without any fault none is to be seen.
 #[test]
 fn mistakes_are_found() {

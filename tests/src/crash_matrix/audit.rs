@@ -33,7 +33,8 @@ pub fn audit(store: &dyn Backend, answered: &[(String, u64)]) -> Result<Vec<(Str
     stepping::decided_once(store)?;
     let decisions = store.decisions_between(0, 0, u64::MAX).map_err(says)?;
     let changed = decisions.iter().filter_map(|decision| match &decision.outcome {
-        Verdict::Changed { by, .. } => Some((by.clone(), decision.from, decision.to)),
+        // What a customer says of a server by hand may stand in the log twice, and changes nothing the second time.
+        Verdict::Changed { by, .. } if decision.from != decision.to => Some((by.clone(), decision.from, decision.to)),
         _ => None,
     });
     let commands = store.commands_since(0, 0, usize::MAX).map_err(says)?;

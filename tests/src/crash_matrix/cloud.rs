@@ -4,7 +4,7 @@ use super::bug::Bug;
 use super::faults::{Effect, Faults, Met, Moment};
 use std::sync::Arc;
 use weir::executor::{Answer, Cloud, CloudError, CloudErrorKind, Clouds, Member, Seen, ServerOrder};
-use weir_engine::id::GroupUid;
+use weir_engine::id::{GroupUid, Slot};
 use weir_grammar::policy::Balancer;
 
 /// A cloud with faults.
@@ -63,6 +63,12 @@ impl<C: Cloud> Cloud for Faulty<C> {
     }
     fn delete<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
         Box::pin(self.call(Effect::Delete, move || self.inner.delete(id)))
+    }
+    fn mark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        Box::pin(self.call(Effect::Mark, move || self.inner.mark(id, uid, slot)))
+    }
+    fn unmark<'a>(&'a self, id: &'a str, uid: GroupUid, slot: Slot) -> Answer<'a, ()> {
+        Box::pin(self.call(Effect::Unmark, move || self.inner.unmark(id, uid, slot)))
     }
     fn members<'a>(&'a self, balancer: &'a Balancer) -> Answer<'a, Vec<Member>> {
         Box::pin(self.call(Effect::Members, move || self.inner.members(balancer)))

@@ -29,6 +29,10 @@ pub enum Effect {
     Create,
     /// Deletes one.
     Delete,
+    /// Marks a server as a group's.
+    Mark,
+    /// Takes the mark off.
+    Unmark,
     /// Puts an address into a balancer.
     Join,
     /// Lets a member finish.
@@ -64,6 +68,8 @@ impl fmt::Display for Effect {
             Self::Members => "members",
             Self::Create => "create",
             Self::Delete => "delete",
+            Self::Mark => "mark",
+            Self::Unmark => "unmark",
             Self::Join => "join",
             Self::Drain => "drain",
             Self::Leave => "leave",

@@ -1,7 +1,7 @@
 //! Stories: what happens to a group, act by act. An act begins when the one before has come to rest.
 
 use std::collections::BTreeMap;
-use weir_engine::event::{Control, Deploy, Fact, Force, Order, Right};
+use weir_engine::event::{self, Control, Deploy, Fact, Force, Order, Right};
 
 /// What happens, and what is then wanted.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,10 @@ pub(super) enum What {
     Force(&'static str),
     /// Somebody deletes the oldest server by hand.
     Lose,
+    /// The first server is detached by hand: it runs on, and is nobody's.
+    Detach,
+    /// The first server, which is nobody's, is adopted.
+    Adopt,
     /// The group is removed with its servers.
     Remove,
 }
@@ -32,6 +36,15 @@ pub const LONG: &[Act] = &[
     Act { name: "a build fails", what: What::Force("up"), servers: Some(3) },
     Act { name: "a server is lost", what: What::Lose, servers: Some(3) },
     Act { name: "shrinks with drain", what: What::Force("down"), servers: Some(2) },
+    Act { name: "is removed", what: What::Remove, servers: None },
+];
+
+/// What people do with a server by hand.
+pub const HANDS: &[Act] = &[
+    Act { name: "grows", what: What::Deploy(2), servers: Some(2) },
+    Act { name: "a build fails", what: What::Force("up"), servers: Some(3) },
+    Act { name: "a server is detached", what: What::Detach, servers: Some(2) },
+    Act { name: "it is adopted", what: What::Adopt, servers: Some(3) },
     Act { name: "is removed", what: What::Remove, servers: None },
 ];
 
@@ -49,10 +62,13 @@ pub const GROUP: &str = "web";
 pub const FAILING_BUILD: u64 = 3;
 
 impl What {
-    /// What the customer says, where it is the customer's.
-    pub(super) fn fact(self) -> Option<Fact> {
+    /// What the customer says, where it is the customer's. `first`: the id of the cloud's first server.
+    pub(super) fn fact(self, first: &str) -> Option<Fact> {
         let actor = "ops".to_owned();
         let group = GROUP.to_owned();
+        let ordered =
+            |order| Fact::Control(Control { actor: "ops".to_owned(), reason: "the story goes so".into(), order });
+        let by_hand = |act| ordered(Order::Server { group: GROUP.into(), server: first.into(), act });
         Some(match self {
             Self::Deploy(floor) => Fact::Policy(Deploy {
                 name: "web.weir".into(),
@@ -62,11 +78,9 @@ impl What {
                 actor,
             }),
             Self::Force(rule) => Fact::Force(Force { group, rule: rule.into(), by: Right::Token, actor }),
-            Self::Remove => Fact::Control(Control {
-                actor,
-                reason: "the story ends".into(),
-                order: Order::Remove { group, keep_servers: false },
-            }),
+            Self::Remove => ordered(Order::Remove { group, keep_servers: false }),
+            Self::Detach => by_hand(event::Act::Detach { replace: false }),
+            Self::Adopt => by_hand(event::Act::Adopt),
             Self::Lose => return None,
         })
     }

@@ -138,8 +138,9 @@ impl World<'_> {
 
     /// What an act begins with. Answers whether it has happened.
     fn begin(&self, act: &Act, store: &Store, progress: &mut Progress) -> Result<bool, String> {
-        let Some(fact) = act.what.fact() else {
-            let standing = self.cloud.all().map_err(|error| error.to_string())?;
+        let standing = self.cloud.all().map_err(|error| error.to_string())?;
+        let first = standing.first().map_or("", |server| &server.id);
+        let Some(fact) = act.what.fact(first) else {
             let oldest = standing.iter().find(|server| server.gone_ms.is_none()).ok_or("there is no server to lose")?;
             debug_assert!(matches!(act.what, What::Lose), "all else is a fact");
             return self.cloud.lose(&oldest.id).map_err(|error| error.to_string());
@@ -167,7 +168,9 @@ impl World<'_> {
         let wanted = act.servers.unwrap_or(0);
         let servers = self.cloud.all().map_err(|error| says(&error))?;
         let now_ms = self.clock.now_ms();
-        let seen: Vec<_> = servers.iter().filter_map(|server| server.seen(now_ms)).collect();
+        // A server without a mark is nobody's.
+        let marked = servers.iter().filter(|server| server.mark.is_some());
+        let seen: Vec<_> = marked.filter_map(|server| server.seen(now_ms)).collect();
         let slots: BTreeSet<_> = seen.iter().map(|seen| seen.slot).collect();
         let active = seen.iter().all(|seen| seen.state == SeenState::Active);
         if seen.len() != wanted || slots.len() != wanted || !active {

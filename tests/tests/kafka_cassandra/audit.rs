@@ -69,8 +69,8 @@ pub fn nothing_is_lost_or_done_twice(export: &str, acknowledged: &[&Acknowledged
 }
 
 /// The whole log, run again, decides what was decided. Answers what the replay said last.
-pub fn a_replay_is_equal(process: &Process, folder: &std::path::Path, export: &str) -> String {
-    let file = folder.join("log.ndjson");
+pub fn a_replay_is_equal(process: &Process, folder: &std::path::Path, tenant: &str, export: &str) -> String {
+    let file = folder.join(format!("{tenant}.ndjson"));
     std::fs::write(&file, export).unwrap();
     let verified = process.run(&["replay", file.to_str().unwrap(), "--verify"]);
     let said = String::from_utf8_lossy(&verified.stdout).into_owned();

@@ -190,18 +190,30 @@ async fn judge(site: &Site, door: &Process, acknowledged: &[Acknowledged]) {
         let (groups, ledger) = at_rest(site, door, tenant).await;
         servers += audit::a_cloud_is_as_wanted(site, tenant, &groups, &ledger);
     }
-    for tenant in &site.tenants {
-        let export = audit::export(door, tenant);
-        let of_tenant: Vec<&Acknowledged> = acknowledged.iter().filter(|fact| fact.tenant == *tenant).collect();
-        let (found, again) = audit::nothing_is_lost_or_done_twice(&export, &of_tenant);
-        (facts, twice) = (facts + found, twice + again);
-        println!("figure: {tenant}, replayed: {}", audit::a_replay_is_equal(door, site.path(), &export));
-    }
+    // Half a minute a tenant, one after the other.
+    block_in_place(|| {
+        std::thread::scope(|scope| {
+            let audits = site.tenants.iter().map(|tenant| scope.spawn(|| audit(site, door, tenant, acknowledged)));
+            for audit in audits.collect::<Vec<_>>() {
+                let (found, again) = audit.join().unwrap();
+                (facts, twice) = (facts + found, twice + again);
+            }
+        });
+    });
     let commands = audit::generations_rise(site);
     println!(
         "figure: {facts} facts acknowledged, all in the log; {twice} stand there more than once, and no order of them was obeyed twice"
     );
     println!("figure: {} commands, every generation over the one before; {servers} servers", commands.len());
+}
+
+/// What a tenant's log says of it. Answers how many facts were found and how many of them twice.
+fn audit(site: &Site, door: &Process, tenant: &String, acknowledged: &[Acknowledged]) -> (usize, usize) {
+    let export = audit::export(door, tenant);
+    let of_tenant: Vec<&Acknowledged> = acknowledged.iter().filter(|fact| fact.tenant == *tenant).collect();
+    let counted = audit::nothing_is_lost_or_done_twice(&export, &of_tenant);
+    println!("figure: {tenant}, replayed: {}", audit::a_replay_is_equal(door, site.path(), tenant, &export));
+    counted
 }
 
 /// Waits until every group has what it wants, every server of its ledger is ready, and nothing has changed for a while.

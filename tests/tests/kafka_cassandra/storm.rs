@@ -19,7 +19,9 @@ use weir_tests::dice::Dice;
 /// A sender tries the same fact again for so long, as real ones do, and then gives it up.
 const TRIES: Duration = Duration::from_secs(90);
 /// Alarms of one notification, each of another server.
-const ALARMS: u64 = 40;
+const ALARMS: u64 = 80;
+/// Servers that samples speak of; some are there and some are not.
+const SERVERS: u64 = 40;
 
 /// A fact that a door has taken.
 #[derive(Clone, Debug)]
@@ -233,7 +235,7 @@ fn alarms(dice: &mut Dice, number: u64) -> Request {
 }
 
 fn sample(dice: &mut Dice, number: u64) -> Request {
-    let server = server(dice.below(ALARMS));
+    let server = server(dice.below(SERVERS));
     // A value that no other sample has.
     let (percent, millionths) = (dice.below(80) + 10, number % 1_000_000);
     let body =

@@ -99,7 +99,7 @@ fn a_zombie_says_nothing_begins_nothing_and_what_it_had_begun_is_put_right() {
         println!("figure: {SURGE} orders of a zombie arrived late and were put right; it made no other");
 
         let export = audit::export(&heir, &tenant);
-        println!("figure: {tenant}, replayed: {}", audit::a_replay_is_equal(&heir, site.path(), &export));
+        println!("figure: {tenant}, replayed: {}", audit::a_replay_is_equal(&heir, site.path(), &tenant, &export));
         let commands = audit::generations_rise(&site);
         let forced = commands.iter().filter(|command| command.by.starts_with("surge")).count();
         assert_eq!(forced, forces, "one command a force: {commands:#?}");
