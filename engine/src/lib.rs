@@ -35,6 +35,7 @@ pub mod index;
 pub mod intake;
 pub mod ledger;
 pub mod member;
+mod moving;
 pub mod observation;
 mod ordered;
 pub mod outcome;

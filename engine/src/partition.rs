@@ -245,7 +245,7 @@ impl Partition {
     }
 
     /// Around a state with everything in place.
-    fn wired(state: State) -> Result<Self, Damaged> {
+    pub(crate) fn wired(state: State) -> Result<Self, Damaged> {
         let mut wired = Self::around(state);
         wired.programs = vec![None; wired.state.groups.len()];
         for place in 0..wired.state.tenants.len() {
