@@ -99,6 +99,11 @@ fn start<E: Engine>(backend: &dyn Backend, partition: u32, until: u64) -> Result
         }
         at_most = at.offset.checked_sub(1);
     }
+    // A log that an installation was moved to does not begin with nothing.
+    if let Some(from) = backend.lineage()?.from {
+        let text = format!("the log began with {}, and no snapshot of that or later is kept", from.of);
+        return Err(backend::Error::OutOfRange(text).into());
+    }
     Ok(Recovered { state: E::new(&backend.log_id(), partition), snapshot: None, snapshot_ms: None })
 }
 

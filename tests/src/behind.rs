@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 use weir::backend::{
-    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Skip, Snapshot,
-    Snapshots, Stepped, Store, Switch, Switches, View, ViewKind, embedded::Embedded,
+    Committed, Deed, Error, History, Installation, Kept, Line, Lineage, Log, Machine, Machines, Ownership, Peer,
+    Result, Settled, Skip, Snapshot, Snapshots, Stepped, Store, Switch, Switches, View, ViewKind, embedded::Embedded,
 };
 use weir_engine::{
     command::Command,
@@ -108,6 +108,28 @@ impl<S: Store> Switches for Behind<S> {
 
     fn switch_silence(&self) -> Option<Duration> {
         self.log.switch_silence()
+    }
+
+    fn switches(&self) -> Vec<Switch> {
+        self.log.switches()
+    }
+}
+
+impl<S: Store> Installation for Behind<S> {
+    fn lineage(&self) -> Result<Lineage> {
+        self.log.lineage()
+    }
+
+    fn set_lineage(&self, lineage: &Lineage) -> Result<()> {
+        self.log.set_lineage(lineage)
+    }
+
+    fn retire(&self, partition: u32, gone: bool) -> Result<()> {
+        self.log.retire(partition, gone)
+    }
+
+    fn others(&self) -> Result<Vec<Peer>> {
+        self.log.others()
     }
 }
 

@@ -6,8 +6,8 @@
 //! later; [`Machines::wait_stepped`] waits for that, too.
 
 use super::{
-    Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Skip, Snapshot,
-    Snapshots, Stepped, Store, Switch, Switches, ViewKind,
+    Committed, Deed, Error, History, Installation, Kept, Line, Lineage, Log, Machine, Machines, Ownership, Peer,
+    Result, Settled, Skip, Snapshot, Snapshots, Stepped, Store, Switch, Switches, ViewKind,
     kafka::{Follower, Kafka},
 };
 use std::{
@@ -25,6 +25,8 @@ use weir_engine::{
 
 /// A read waits at most this long for what this process has committed.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
+/// What a partition's last owner left may take so long to come into the store.
+const RETIRE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kafka with a store.
 pub struct Cluster {
@@ -88,6 +90,8 @@ impl Cluster {
         match next {
             0 => match self.store.snapshot(partition, u64::MAX)? {
                 None => Ok(()),
+                // What a log begins with that an installation was moved to.
+                Some(Snapshot { at: Committed { next: 0, .. }, .. }) => Ok(()),
                 Some(Snapshot { at, .. }) => Err(Error::Damaged(format!(
                     "the log says that nothing of partition {partition} was applied, and the store has a snapshot at \
                      `{partition}:{}`: bring the log's topics back, or begin a new installation under another `prefix`",
@@ -227,6 +231,35 @@ impl Switches for Cluster {
 
     fn switch_silence(&self) -> Option<Duration> {
         self.kafka.switch_silence()
+    }
+
+    fn switches(&self) -> Vec<Switch> {
+        self.kafka.switches()
+    }
+}
+
+impl Installation for Cluster {
+    fn lineage(&self) -> Result<Lineage> {
+        self.kafka.lineage()
+    }
+
+    fn set_lineage(&self, lineage: &Lineage) -> Result<()> {
+        self.kafka.set_lineage(lineage)
+    }
+
+    /// Waits until all that was committed can be read from the store, too.
+    fn retire(&self, partition: u32, gone: bool) -> Result<()> {
+        let last = self.kafka.end_tenures(partition, gone)?;
+        self.follower.follow(partition);
+        if self.follower.wait(partition, last, RETIRE_PATIENCE) {
+            return Ok(());
+        }
+        let trouble = self.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+        Err(Error::Away(format!("the views of partition {partition} are not in the store yet{trouble}: try again")))
+    }
+
+    fn others(&self) -> Result<Vec<Peer>> {
+        self.kafka.others()
     }
 }
 

@@ -22,11 +22,15 @@ pub mod cluster;
 pub mod embedded;
 mod finding;
 pub mod kafka;
+mod lineage;
+mod peers;
 mod skip;
 mod switches;
 mod thinning;
 
 pub use finding::Finding;
+pub use lineage::{Destination, Lineage, Origin};
+pub use peers::Peer;
 pub use skip::{Skip, Skips};
 pub use switches::{Deed, Switch};
 
@@ -319,6 +323,37 @@ pub trait Switches: Send + Sync {
 
     /// For how long nothing has been heard of switches; `None` where they have not been read.
     fn switch_silence(&self) -> Option<Duration>;
+
+    /// All that are known, lifted ones too.
+    fn switches(&self) -> Vec<Switch>;
+}
+
+/// The installation as a whole: who works on it, and whether it is here at all.
+pub trait Installation: Send + Sync {
+    /// Where it came from and where it has gone, as it is written down now.
+    ///
+    /// # Errors
+    /// The system's.
+    fn lineage(&self) -> Result<Lineage>;
+
+    /// Writes that down. Processes that run notice, and those that start refuse to where [`Lineage::must_be_here`] does.
+    ///
+    /// # Errors
+    /// As for [`Log::append`].
+    fn set_lineage(&self, lineage: &Lineage) -> Result<()>;
+
+    /// Fences both machines of a partition. While `gone` nobody takes them over any more, whatever they have read; what they
+    /// committed before can be read whole, views too.
+    ///
+    /// # Errors
+    /// As for [`Machines::take_over`].
+    fn retire(&self, partition: u32, gone: bool) -> Result<()>;
+
+    /// The other processes that work on it now. One that was killed counts for some time more.
+    ///
+    /// # Errors
+    /// Where they cannot be heard.
+    fn others(&self) -> Result<Vec<Peer>>;
 }
 
 /// Snapshots of the step machine.
@@ -413,9 +448,9 @@ pub trait Store: Snapshots + History + HistoryWriter {}
 impl<T: Snapshots + History + HistoryWriter> Store for T {}
 
 /// Everything at once, as one installation has it.
-pub trait Backend: Log + Machines + Switches + Snapshots + History {}
+pub trait Backend: Log + Machines + Switches + Installation + Snapshots + History {}
 
-impl<T: Log + Machines + Switches + Snapshots + History> Backend for T {}
+impl<T: Log + Machines + Switches + Installation + Snapshots + History> Backend for T {}
 
 /// The partition of a tenant: all of its groups share it, so shared metrics and quotas need no coordination.
 #[must_use]

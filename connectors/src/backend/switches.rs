@@ -4,6 +4,7 @@
 //! A [`Board`] is what a process knows of them, in memory, so that asking costs nothing. A board that hears nothing may not
 //! know of a switch, so no server is made by its word.
 
+use super::peers::Peers;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -55,6 +56,10 @@ pub(super) struct Board {
     /// By tenant and region, with the place where each was read: no older one is believed.
     switches: BTreeMap<(String, String), (u64, Switch)>,
     heard: Heard,
+    /// Why nothing may be done here any more, where the installation has gone.
+    gone: Option<String>,
+    /// Who else works here.
+    pub(super) peers: Peers,
 }
 
 /// As of when a board knows all there is.
@@ -90,6 +95,21 @@ impl Board {
         self.heard = Heard::At(at);
     }
 
+    /// The installation has gone, in words, or it has not.
+    pub(super) fn go(&mut self, gone: Option<String>) {
+        self.gone = gone;
+    }
+
+    /// Why nothing may be done here any more, where the installation has gone.
+    pub(super) fn gone(&self) -> Option<String> {
+        self.gone.clone()
+    }
+
+    /// All switches.
+    pub(super) fn all(&self) -> Vec<Switch> {
+        self.switches.values().map(|(_, switch)| switch.clone()).collect()
+    }
+
     /// It is to be read anew, from its beginning.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
@@ -113,6 +133,9 @@ impl Board {
         now_ms: i64,
         patience: Duration,
     ) -> Option<String> {
+        if let Some(gone) = self.gone() {
+            return Some(gone);
+        }
         let what = match deed {
             Deed::Adding => "adding",
             Deed::Removing => "removing",
@@ -202,5 +225,16 @@ mod tests {
         board.hear(Instant::now());
         board.forget();
         assert!(held(&board, "LON", Deed::Adding).is_some(), "what is to be read anew is not known");
+    }
+
+    #[test]
+    fn where_the_installation_has_gone_nothing_is_made_or_removed() {
+        let mut board = Board::of([]);
+        board.go(Some("it was moved".into()));
+        for deed in [Deed::Adding, Deed::Removing] {
+            assert_eq!(held(&board, "LON", deed).as_deref(), Some("it was moved"));
+        }
+        board.go(None);
+        assert_eq!(held(&board, "LON", Deed::Removing), None);
     }
 }

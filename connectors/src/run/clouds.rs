@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{fmt, sync::Arc};
 
-/// An installation's name in the marks of its servers: so much of the log's name.
+/// An installation's name in the marks of its servers: so much of the name of the log that they were first made under.
 const INSTALLATION_CHARS: usize = 16;
 
 /// Why a cloud of the configuration cannot be used.
@@ -40,13 +40,18 @@ impl ConfiguredClouds {
     ///
     /// # Errors
     /// Where credentials cannot be read, or a simulated cloud's file cannot be used.
-    pub fn open(config: &Config, log_id: &str, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
-        let clouds = config.clouds.iter().map(|cloud| open(config, cloud, log_id, clock));
+    pub fn open(config: &Config, installation: &str, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
+        let clouds = config.clouds.iter().map(|cloud| open(config, cloud, installation, clock));
         Ok(Self { clouds: clouds.collect::<Result<_, _>>()?, config: config.clone() })
     }
 }
 
-fn open(config: &Config, cloud: &config::Cloud, log_id: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Cloud>, Error> {
+fn open(
+    config: &Config,
+    cloud: &config::Cloud,
+    installation: &str,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Cloud>, Error> {
     let region = cloud.region.as_deref().unwrap_or_default();
     match cloud.kind {
         CloudKind::Simulated => {
@@ -60,7 +65,7 @@ fn open(config: &Config, cloud: &config::Cloud, log_id: &str, clock: &Arc<dyn Cl
         CloudKind::Rackspace => {
             // The configuration was checked: both are there.
             let credentials = Credentials::read(cloud.credentials_file.as_deref().unwrap_or(&config.data))?;
-            let installation: String = log_id.chars().take(INSTALLATION_CHARS).collect();
+            let installation: String = installation.chars().take(INSTALLATION_CHARS).collect();
             let auth_url = cloud.auth_url.as_deref().unwrap_or_default();
             let settings = RackspaceSettings::new(auth_url, region, credentials, &installation);
             Ok(Arc::new(Rackspace::new(settings, Arc::clone(clock))?))

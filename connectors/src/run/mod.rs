@@ -132,11 +132,12 @@ impl Process {
         let Options { clock, live_ms, roles } = options;
         let System { backend, shared } = System::open(&config, &clock).await?;
         let partitions = backend.partitions();
+        let installation = here(&backend).await?;
         let (keys, fresh) = Keyring::open(&config)?;
         let listen = |error| Error::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let clouds = ConfiguredClouds::open(&config, &backend.log_id(), &clock)?;
+        let clouds = ConfiguredClouds::open(&config, &installation, &clock)?;
 
         let (decisions, _) = broadcast::channel(DECISIONS_MAX);
         let (stop, stopping) = watch::channel(false);
@@ -253,6 +254,16 @@ impl Process {
             changes.leave().await;
         }
     }
+}
+
+/// The installation's name, where it is here and has not gone elsewhere.
+async fn here(backend: &Arc<dyn Backend>) -> Result<String, Error> {
+    let asked = Arc::clone(backend);
+    let lineage = tokio::task::spawn_blocking(move || asked.lineage()).await;
+    let lineage =
+        lineage.map_err(|error| backend::Error::Failed(format!("reading the lineage broke off: {error}")))??;
+    lineage.must_be_here()?;
+    Ok(lineage.installation(&backend.log_id()))
 }
 
 /// The executors of a partition, taken over again whenever they end without being asked to.

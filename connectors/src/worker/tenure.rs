@@ -319,7 +319,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
 /// A replay that ended elsewhere must not go on: executors have seen what was first decided.
 fn check(state: &impl Engine, committed: &Committed, partition: u32) -> Result<(), End> {
     // Nothing was ever committed, so there is nothing to differ from.
-    if committed.next == 0 {
+    if committed.digest.is_empty() {
         return Ok(());
     }
     let halt = |reason| {
@@ -345,7 +345,7 @@ fn check(state: &impl Engine, committed: &Committed, partition: u32) -> Result<(
 }
 
 /// Rows of the engine as the views keep them. Of a row that changed more than once, the last.
-fn views(rows: Vec<Row>) -> Vec<View> {
+pub(crate) fn views(rows: Vec<Row>) -> Vec<View> {
     let view = |Row { tenant, name, change }| {
         // Rows are plain data with text for keys, so they all have a form in JSON.
         let (kind, row) = match change {

@@ -3,8 +3,8 @@
 use super::faults::{Effect, Faults, Met, Moment};
 use std::{sync::Arc, time::Duration};
 use weir::backend::{
-    Backend, Committed, Deed, Error, History, Kept, Line, Log, Machine, Machines, Ownership, Result, Settled, Skip,
-    Snapshot, Snapshots, Stepped, Switch, Switches, ViewKind,
+    Backend, Committed, Deed, Error, History, Installation, Kept, Line, Lineage, Log, Machine, Machines, Ownership,
+    Peer, Result, Settled, Skip, Snapshot, Snapshots, Stepped, Switch, Switches, ViewKind,
 };
 use weir_engine::{
     command::Command,
@@ -139,6 +139,24 @@ impl<B: Backend> Switches for Faulty<B> {
     }
     fn switch_silence(&self) -> Option<Duration> {
         self.inner.switch_silence()
+    }
+    fn switches(&self) -> Vec<Switch> {
+        self.inner.switches()
+    }
+}
+
+impl<B: Backend> Installation for Faulty<B> {
+    fn lineage(&self) -> Result<Lineage> {
+        self.read(Installation::lineage)
+    }
+    fn set_lineage(&self, lineage: &Lineage) -> Result<()> {
+        self.write(Effect::SetLineage, |inner| inner.set_lineage(lineage))
+    }
+    fn retire(&self, partition: u32, gone: bool) -> Result<()> {
+        self.write(Effect::TakeOver, |inner| inner.retire(partition, gone))
+    }
+    fn others(&self) -> Result<Vec<Peer>> {
+        self.read(Installation::others)
     }
 }
 

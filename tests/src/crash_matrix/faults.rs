@@ -21,6 +21,8 @@ pub enum Effect {
     CommitSettle,
     /// Keeps a snapshot.
     SaveSnapshot,
+    /// Writes down that the installation moves.
+    SetLineage,
     /// Asks a cloud for a group's servers.
     List,
     /// Asks a balancer for its members.
@@ -64,6 +66,7 @@ impl fmt::Display for Effect {
             Self::CommitStep => "commit_step",
             Self::CommitSettle => "commit_settle",
             Self::SaveSnapshot => "save_snapshot",
+            Self::SetLineage => "set_lineage",
             Self::List => "list",
             Self::Members => "members",
             Self::Create => "create",

@@ -6,7 +6,7 @@
 //! the same story.
 
 mod audit;
-mod backend;
+pub mod backend;
 pub mod bug;
 mod cloud;
 pub mod faults;
@@ -20,7 +20,8 @@ pub use world::{Played, play};
 use std::path::PathBuf;
 
 /// A folder in memory, where the machine has one.
-fn fast_folder() -> PathBuf {
+#[must_use]
+pub fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
 }

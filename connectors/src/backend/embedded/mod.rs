@@ -22,6 +22,7 @@ use writer::{Batch, Jobs, WAITING_MAX, Writer, submit};
 
 mod folder;
 mod history;
+mod lineage;
 mod log;
 mod machines;
 mod room;

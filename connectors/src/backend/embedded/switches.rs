@@ -37,6 +37,10 @@ impl Switches for Embedded {
     fn switch_silence(&self) -> Option<Duration> {
         self.board().silence()
     }
+
+    fn switches(&self) -> Vec<Switch> {
+        self.board().all()
+    }
 }
 
 impl Embedded {

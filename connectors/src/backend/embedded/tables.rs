@@ -47,6 +47,8 @@ pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_LOG_ID: &str = "log_id";
 /// In [`META`]: how many partitions.
 pub(super) const META_PARTITIONS: &str = "partitions";
+/// In [`META`]: where the installation came from and where it has gone, JSON; not there where nobody moved it.
+pub(super) const META_LINEAGE: &str = "lineage";
 /// In [`META`]: the number of the newest batch, by which a batch whose commit failed is found or not found again.
 pub(super) const META_BATCH: &str = "batch";
 

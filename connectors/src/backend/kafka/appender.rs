@@ -139,6 +139,13 @@ impl Appender {
         let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));
         send(&producer, topic, partition, Some(key), value, &Arc::new(Batch::default()), Instant::now());
     }
+
+    /// Waits until all that was announced is written, or for `patience`.
+    pub(super) fn flush(&self, patience: Duration) {
+        let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));
+        // What is lost was announced: nobody counts on it.
+        let _ = producer.flush(patience);
+    }
 }
 
 fn produce(settings: &Settings) -> Result<ThreadedProducer<Reporter>> {

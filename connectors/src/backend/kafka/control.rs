@@ -1,10 +1,11 @@
-//! The `control` topic: what names the log, written once by `weir setup` and read at every start. The kill switches beside it
-//! are the [`switchboard`](super::switchboard)'s.
+//! The `control` topic: what names the log, written once by `weir setup` and read at every start, and where the installation
+//! came from and has gone. The kill switches beside it are the [`switchboard`](super::switchboard)'s.
 
 use super::{
-    super::{Error, Result},
+    super::{Error, Lineage, Result},
     failure::{cannot, words},
     reader::whole,
+    record::decode,
     settings::{BaseConsumer, Settings},
     topics::{Topics, exists},
 };
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The key of the record that names the log.
 pub(super) const KEY: &str = "log";
+/// The key of the record that says where the installation came from and has gone.
+pub(super) const LINEAGE: &str = "lineage";
 /// How topics are laid out. Rises when an older build could not read them any more.
 const FORMAT: u32 = 1;
 
@@ -63,6 +66,18 @@ pub(super) fn read(settings: &Settings, topics: &Topics, asker: &BaseConsumer) -
         Ok(())
     })?;
     Ok(identity)
+}
+
+/// Where the installation came from and has gone.
+pub(super) fn lineage(settings: &Settings, topics: &Topics, asker: &BaseConsumer) -> Result<Lineage> {
+    let mut lineage = Lineage::default();
+    whole(settings, asker, &topics.control, 0, |key, value| {
+        if let Some(value) = value.filter(|_| key == LINEAGE.as_bytes()) {
+            lineage = decode(value, &topics.control)?;
+        }
+        Ok(())
+    })?;
+    Ok(lineage)
 }
 
 /// Names a new log. Of two who do it at once one is told the other's name.

@@ -35,6 +35,7 @@ impl Log for Kafka {
         if lines.is_empty() {
             return Ok(self.range(partition)?.1);
         }
+        self.must_be_here()?;
         // What is written now comes after all that is known now; in a topic that was made again it does not.
         let known = self.ends.newest(partition);
         let first = self.appender.append(&self.topics.events, partition, &lines)?;

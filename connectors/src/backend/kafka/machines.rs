@@ -40,11 +40,10 @@ impl Machines for Kafka {
         self.check(partition)?;
         // Before anything else: an owner of this process that was replaced must not find itself in the middle of a commit.
         drop(self.tenures().remove(&(machine, partition)));
-        let id = format!("{}-{}-{partition}", self.settings.prefix, name(machine));
-        let owner = Owner::begin(&self.settings, &id, partition)?;
+        let owner = self.fence(machine, partition)?;
         let tenure = match machine {
-            Machine::Step => self.begin_step(owner, partition)?,
-            Machine::Settle => self.begin_settle(owner, partition)?,
+            Machine::Step => self.begin_step(owner, partition, false)?,
+            Machine::Settle => self.begin_settle(owner, partition, false)?,
         };
         let (epoch, committed) = (tenure.epoch, tenure.standing.committed.clone());
         self.tenures().insert((machine, partition), Arc::new(Mutex::new(tenure)));
@@ -97,6 +96,12 @@ impl Machines for Kafka {
 }
 
 impl Kafka {
+    /// Takes the name of a machine's owner. Whoever had it commits nothing any more.
+    pub(super) fn fence(&self, machine: Machine, partition: u32) -> Result<Owner> {
+        let id = format!("{}-{}-{partition}", self.settings.prefix, name(machine));
+        Owner::begin(&self.settings, &id, partition)
+    }
+
     /// Commits what `step` gave. Answers the offset of its last record in `outputs`.
     pub(in super::super) fn step(&self, owner: &Ownership, stepped: Stepped) -> Result<Option<u64>> {
         let tenure = self.tenure(owner, Machine::Step)?;
@@ -117,6 +122,7 @@ impl Kafka {
             mark: tenure.standing.mark + commands.len() as u64,
             committed,
             skips: tenure.standing.skips.clone(),
+            gone: false,
             last_ms,
         };
         let topics = &self.topics;
@@ -181,9 +187,13 @@ impl Kafka {
         Ok(committed)
     }
 
-    fn begin_step(&self, mut owner: Owner, partition: u32) -> Result<Tenure> {
+    /// `even_gone`: also where the installation has gone elsewhere.
+    pub(super) fn begin_step(&self, mut owner: Owner, partition: u32, even_gone: bool) -> Result<Tenure> {
         let standing = self.read_standing(partition)?;
         self.must_be_ours(&standing, partition)?;
+        if standing.gone && !even_gone {
+            return Err(self.gone());
+        }
         let standing = Standing {
             log_id: self.identity.log_id.clone(),
             epoch: standing.epoch + 1,
@@ -202,9 +212,13 @@ impl Kafka {
         Ok(Tenure { epoch: standing.epoch, owner, standing, ledgers: None })
     }
 
-    fn begin_settle(&self, mut owner: Owner, partition: u32) -> Result<Tenure> {
-        let (epoch, ledgers) = self.read_ledgers(partition)?;
-        let owned = Owned { epoch: epoch + 1 };
+    /// See [`Kafka::begin_step`].
+    pub(super) fn begin_settle(&self, mut owner: Owner, partition: u32, even_gone: bool) -> Result<Tenure> {
+        let (Owned { epoch, gone }, ledgers) = self.read_ledgers(partition)?;
+        if gone && !even_gone {
+            return Err(self.gone());
+        }
+        let owned = Owned { epoch: epoch + 1, gone };
         let line = encode(&owned)?;
         owner.transact(|out| out.send(&self.topics.ledger, Some(OWNER), Some(&line)), None)?;
         Ok(Tenure { epoch: owned.epoch, owner, standing: Standing::default(), ledgers: Some(ledgers) })
@@ -322,13 +336,12 @@ impl Kafka {
         Ok(())
     }
 
-    /// The epoch of the settle machine, and the ledgers.
-    fn read_ledgers(&self, partition: u32) -> Result<(u64, Ledgers)> {
-        let (mut epoch, mut ledgers) = (0, Ledgers::new());
+    /// Who owns the settle machine, and the ledgers.
+    fn read_ledgers(&self, partition: u32) -> Result<(Owned, Ledgers)> {
+        let (mut owned, mut ledgers) = (Owned { epoch: 0, gone: false }, Ledgers::new());
         whole(&self.settings, &self.asker, &self.topics.ledger, partition, |key, value| {
             if key == OWNER.as_bytes() {
-                let owned: Owned = decode(value.unwrap_or_default(), &self.topics.ledger)?;
-                epoch = owned.epoch;
+                owned = decode(value.unwrap_or_default(), &self.topics.ledger)?;
                 return Ok(());
             }
             let text = String::from_utf8_lossy(key);
@@ -341,7 +354,7 @@ impl Kafka {
             }
             Ok(())
         })?;
-        Ok((epoch, ledgers))
+        Ok((owned, ledgers))
     }
 
     /// The position with its standing, as it is committed.

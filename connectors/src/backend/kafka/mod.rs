@@ -27,6 +27,7 @@ mod ends;
 mod examine;
 mod failure;
 mod follower;
+mod lineage;
 mod log;
 mod machines;
 pub mod membership;

@@ -36,6 +36,9 @@ pub(super) struct Standing {
     /// Offsets of records that replays pass over. Why stands in the topic beside it, under [`SKIP`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) skips: Vec<u64>,
+    /// The installation has gone elsewhere: nobody owns it here any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) gone: bool,
     /// When the record before the position was appended, so that another record at its offset is known for one.
     pub(super) last_ms: Option<i64>,
 }
@@ -50,6 +53,14 @@ pub(super) struct Written {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Owned {
     pub(super) epoch: u64,
+    /// See [`Standing::gone`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) gone: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(gone: &bool) -> bool {
+    !gone
 }
 
 /// Something on its way to the store.

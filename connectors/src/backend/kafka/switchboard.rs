@@ -6,12 +6,12 @@
 
 use super::{
     super::{
-        Error, Result,
+        Error, Lineage, Peer, Result,
         switches::{Board, Deed, Switch},
     },
     Kafka,
     appender::Appender,
-    control::{self, Identity},
+    control::{self, Identity, LINEAGE},
     failure::{is_passing, words},
     reader::assign,
     record::{decode, encode},
@@ -40,6 +40,8 @@ const BEATS: u32 = 10;
 const SENT_MAX: usize = 32;
 /// Between a reader that could not go on and the next.
 const AGAIN: Duration = Duration::from_secs(1);
+/// A last heartbeat may take so long.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A heartbeat.
 #[derive(Serialize, Deserialize)]
@@ -47,11 +49,16 @@ struct Beat {
     /// Drawn by each process.
     process: String,
     number: u64,
+    /// What it says of itself; nothing in its last one, when it has ended.
+    #[serde(default)]
+    peer: Option<Peer>,
+    #[serde(default)]
+    leaves: bool,
 }
 
-/// A heartbeat of nobody who waits for it.
+/// A heartbeat of nobody who waits for it, and who works on nothing.
 pub(super) fn beat_of(process: &str) -> Result<Vec<u8>> {
-    encode(&Beat { process: process.to_owned(), number: 0 })
+    encode(&Beat { process: process.to_owned(), number: 0, peer: None, leaves: true })
 }
 
 /// The thread, and what it has read. Dropping it ends it.
@@ -59,6 +66,9 @@ pub(super) struct Switchboard {
     board: Arc<Mutex<Board>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    began: Instant,
+    /// How often processes speak.
+    every: Duration,
 }
 
 impl Switchboard {
@@ -72,6 +82,7 @@ impl Switchboard {
         getrandom::fill(&mut drawn).map_err(|error| Error::Failed(format!("no random bytes: {error}")))?;
         let process = format!("{:016x}", u64::from_be_bytes(drawn));
         let (board, stop) = (Arc::<Mutex<Board>>::default(), Arc::new(AtomicBool::new(false)));
+        let every = settings.control_silence / BEATS;
         let reading = Reading {
             settings,
             topic,
@@ -87,10 +98,23 @@ impl Switchboard {
             .name("weir-control".into())
             .spawn(move || reading.run())
             .map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))?;
-        Ok(Self { board, stop, thread: Some(thread) })
+        Ok(Self { board, stop, thread: Some(thread), began: Instant::now(), every })
     }
 
-    fn board(&self) -> MutexGuard<'_, Board> {
+    /// Waits until everybody who works here has spoken, and been heard.
+    pub(super) fn wait_heard(&self, patience: Duration) -> Result<()> {
+        let until = Instant::now() + patience.max(self.every * 4);
+        // Compaction may have taken what somebody said before this process began to listen, so each gets time to say it again.
+        while self.began.elapsed() < self.every * 2 || self.board().silence().is_none() {
+            if Instant::now() > until {
+                return Err(Error::Away("who works on the log cannot be heard in `control`: try again".into()));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    pub(super) fn board(&self) -> MutexGuard<'_, Board> {
         lock(&self.board)
     }
 }
@@ -123,6 +147,10 @@ impl Switches for Kafka {
     fn switch_silence(&self) -> Option<Duration> {
         self.switchboard.board().silence()
     }
+
+    fn switches(&self) -> Vec<Switch> {
+        self.switchboard.board().all()
+    }
 }
 
 /// The thread's own things.
@@ -151,6 +179,15 @@ impl Reading {
                 }
             }
         }
+        self.leave();
+    }
+
+    /// Says that this process has ended, so that nobody waits for its silence. A broker that is away is not waited for.
+    fn leave(&self) {
+        if let Ok(beat) = encode(&Beat { process: self.process.clone(), number: 0, peer: None, leaves: true }) {
+            self.appender.announce(&self.topic, 0, HEARTBEAT, &beat);
+            self.appender.flush(FAREWELL);
+        }
     }
 
     fn stopping(&self) -> bool {
@@ -173,7 +210,8 @@ impl Reading {
             match consumer.poll(every.min(Duration::from_millis(100))) {
                 Some(Ok(message)) => {
                     let place = u64::try_from(message.offset()).unwrap_or_default();
-                    self.read(message.key().unwrap_or_default(), message.payload(), place)?;
+                    let at_ms = message.timestamp().to_millis().unwrap_or_default();
+                    self.read(message.key().unwrap_or_default(), message.payload(), place, at_ms)?;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
                 Some(Err(error)) if is_passing(&error) => {}
@@ -185,7 +223,8 @@ impl Reading {
 
     fn beat(&mut self) -> Result<()> {
         self.number += 1;
-        let beat = encode(&Beat { process: self.process.clone(), number: self.number })?;
+        let (process, peer) = (self.process.clone(), Some(Peer::this()));
+        let beat = encode(&Beat { process, number: self.number, peer, leaves: false })?;
         if self.sent.len() == SENT_MAX {
             self.sent.pop_front();
         }
@@ -195,15 +234,26 @@ impl Reading {
         Ok(())
     }
 
-    fn read(&mut self, key: &[u8], value: Option<&[u8]>, place: u64) -> Result<()> {
+    fn read(&mut self, key: &[u8], value: Option<&[u8]>, place: u64, at_ms: i64) -> Result<()> {
         let value = value.unwrap_or_default();
         if key == HEARTBEAT.as_bytes() {
-            let Beat { process, number } = decode(value, &self.topic)?;
-            let sent = self.sent.iter().find(|(sent, _)| *sent == number && process == self.process);
-            if let Some((_, at)) = sent {
-                lock(&self.board).hear(*at);
+            let Beat { process, number, peer, leaves } = decode(value, &self.topic)?;
+            let mut board = lock(&self.board);
+            if process != self.process {
+                match leaves {
+                    true => board.peers.leaves(&process),
+                    false => board.peers.speaks(&process, at_ms, peer.unwrap_or_default()),
+                }
+                return Ok(());
+            }
+            board.peers.we_speak(at_ms);
+            if let Some((_, at)) = self.sent.iter().find(|(sent, _)| *sent == number) {
+                board.hear(*at);
                 self.sent.retain(|(sent, _)| *sent > number);
             }
+        } else if key == LINEAGE.as_bytes() {
+            let lineage: Lineage = decode(value, &self.topic)?;
+            lock(&self.board).go(lineage.to.map(|to| to.gone()));
         } else if key == control::KEY.as_bytes() {
             let named: Identity = decode(value, &self.topic)?;
             if named != self.identity {
