@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod executor;
 pub mod http;
+pub mod moving;
 mod nearest;
 pub mod replay;
 pub mod run;

@@ -1,15 +1,15 @@
-//! `weir log`: a stretch of the log as a file that stands alone.
+//! `weir log`: a stretch of the log as a file that stands alone, and a new log that begins where such files end.
 
 use super::{
     Exit, Failure, Global, Output,
     client::{Client, Connect},
-    clock,
+    clock, import,
     why::server_now,
 };
 use clap::Subcommand;
 use weir_engine::time;
 
-/// Take a stretch of the log out, to replay it elsewhere
+/// Take a stretch of the log out, to replay it elsewhere; or begin a new log with it
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,6 +19,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Export(Export),
+    Import(import::Args),
 }
 
 /// Write records and decisions to the standard output, a line each, with the state before the first
@@ -46,7 +47,10 @@ struct Export {
 
 /// Asks and passes on.
 pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
-    let What::Export(export) = &args.what;
+    let export = match &args.what {
+        What::Export(export) => export,
+        What::Import(import) => return import::run(import, global, output).await,
+    };
     let client = Client::open(global, &export.connect)?;
     let mut query = Vec::new();
     for (name, bound) in [("from", &export.from), ("to", &export.to)] {

@@ -19,10 +19,12 @@ mod doctor;
 mod export;
 mod failure;
 mod files;
+mod import;
 mod journal;
 mod junit;
 mod load;
 mod log;
+mod moving;
 mod orders;
 mod output;
 mod overrides;
@@ -103,6 +105,7 @@ enum Command {
     Run(run::Args),
     Setup(setup::Args),
     Doctor(doctor::Args),
+    Move(moving::Args),
     Check(check::Args),
     Test(test::Args),
     Deploy(deploy::Args),
@@ -152,6 +155,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Run(args) => wait(true, run::run(&args, &global, output)),
         Command::Setup(args) => wait(false, setup::run(&args, &global, output)),
         Command::Doctor(args) => wait(false, doctor::run(&args, &global, output)),
+        Command::Move(args) => wait(false, moving::run(&args, &global, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Test(args) => test::run(&args, output),
         Command::Deploy(args) => wait(false, deploy::run(&args, &global, output)),

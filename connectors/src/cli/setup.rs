@@ -20,7 +20,7 @@ pub struct Args {}
 
 /// What was found and done.
 #[derive(Serialize)]
-struct Done {
+pub struct Done {
     log_id: String,
     partitions: u32,
     topics_made: Vec<String>,
@@ -34,9 +34,7 @@ pub async fn run(_: &Args, global: &Global, output: &mut Output) -> Result<Exit,
         output.line("nothing to set up: the embedded log and store are made by `weir run`")?;
         return Ok(Exit::Done);
     }
-    let asked = config.clone();
-    let done = tokio::task::spawn_blocking(move || make(&asked)).await.map_err(Failure::found)?;
-    let done = done.map_err(|error| run::explained(error.into()))?;
+    let done = make(&config).await?;
     if output.json {
         output.object(&done)?;
         return Ok(Exit::Done);
@@ -51,7 +49,17 @@ pub async fn run(_: &Args, global: &Global, output: &mut Output) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-fn make(config: &Config) -> backend::Result<Done> {
+/// Makes topics and tables of a configuration, where they are not there.
+///
+/// # Errors
+/// Where brokers or nodes are away, or what is there breaks the rules.
+pub async fn make(config: &Config) -> Result<Done, Failure> {
+    let config = config.clone();
+    let done = tokio::task::spawn_blocking(move || make_now(&config)).await.map_err(Failure::found)?;
+    done.map_err(|error| run::explained(error.into()))
+}
+
+fn make_now(config: &Config) -> backend::Result<Done> {
     let log = kafka::Settings::of(&config.log, &config.retention)?;
     let store = cassandra::Settings::of(&config.store, &config.retention, Arc::new(WallClock))?;
     // The tables first: a log that has its name is one that `weir run` takes for whole.

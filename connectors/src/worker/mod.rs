@@ -32,6 +32,7 @@ mod tests;
 pub use by_hand::ByHand;
 pub use engine::Engine;
 pub use status::Status;
+pub(crate) use tenure::views;
 
 /// What may be chosen. Times named `_ms` are of the clock given, which may run faster than the world.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod by_hand;
+mod carried;
 mod day;
 mod files;
 mod halt;
