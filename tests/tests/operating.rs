@@ -2,10 +2,11 @@
 //! program as a person runs it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+#[path = "operating/moving.rs"]
+mod moving;
 #[path = "operating/place.rs"]
 mod place;
 #[path = "program/server.rs"]
-#[expect(dead_code, reason = "not all that the other suite asks for is asked here")]
 mod server;
 
 use place::{Place, done, found};

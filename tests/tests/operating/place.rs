@@ -115,6 +115,20 @@ impl Place {
         format!("{}-{name}", self.settings.prefix)
     }
 
+    /// What the names of topics begin with.
+    pub fn prefix(&self) -> &str {
+        &self.settings.prefix
+    }
+
+    /// The servers that stand in a tenant's cloud, which all processes share.
+    pub fn servers(&self, tenant: &str) -> Vec<String> {
+        let file = self.folder.path().join(format!("cloud-{tenant}"));
+        let servers = weir::executor::simulated::read_file(&file).unwrap();
+        let mut ids: Vec<String> = servers.into_iter().map(|server| server.id).collect();
+        ids.sort();
+        ids
+    }
+
     /// Deletes a topic and makes it again as it was, as somebody would by hand.
     pub fn make_again(&self, name: &str, partitions: u32) {
         const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
@@ -161,6 +175,16 @@ impl Place {
             let body: Value = serde_json::from_str(body).unwrap_or_default();
             let partitions = body["partitions"].as_array().map_or(0, Vec::len);
             status == 200 && partitions == self.tenants.len()
+        });
+    }
+
+    /// Waits until the server has taken over all that another one, which sleeps, had.
+    pub fn wait_live_but(&self, server: &Server, asleep: &Server) {
+        self.wait(server, &format!("live without process {}", asleep.pid()), |status, body| {
+            let body: Value = serde_json::from_str(body).unwrap_or_default();
+            let partitions = body["partitions"].as_array().cloned().unwrap_or_default();
+            let ended = partitions.iter().filter(|one| one["live"] == true && one["next"] == one["end"]).count();
+            status == 200 && ended == self.tenants.len()
         });
     }
 
