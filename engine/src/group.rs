@@ -215,9 +215,4 @@ impl Group {
     pub fn paused(&self, now_ms: i64) -> Option<&Pause> {
         self.pause.as_ref().filter(|pause| pause.until_ms.is_none_or(|until| now_ms < until))
     }
-
-    /// Wants to be looked at no later than `at_ms`.
-    pub fn wake_by(&mut self, at_ms: i64) {
-        self.due = Some(self.due.map_or(at_ms, |due| due.min(at_ms)));
-    }
 }

@@ -114,15 +114,6 @@ pub const OF_GROUPS: [Row; 7] = [
     Row { name: GuardName::Capacity, reason: "a group never leaves its bounds", ask: capacity },
 ];
 
-/// The first of `rows` that holds the wish.
-#[must_use]
-pub fn held(rows: &[Row], sight: &Sight<'_>, wish: &Wish<'_>) -> Option<Guard> {
-    rows.iter().find_map(|row| match (row.ask)(sight, wish) {
-        Ruling::Hold { detail, until } => Some(Guard { name: row.name, detail, until }),
-        Ruling::Pass | Ruling::Cut { .. } => None,
-    })
-}
-
 /// How far a wish gets through `rows`: the size, and the guard that held or cut it last.
 #[must_use]
 pub fn through(rows: &[Row], sight: &Sight<'_>, wish: &Wish<'_>) -> (u32, Option<Guard>) {

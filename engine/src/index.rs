@@ -36,9 +36,4 @@ impl<K: Eq + Hash, V> Index<K, V> {
     {
         self.0.remove(name);
     }
-
-    /// Takes all names away.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
 }

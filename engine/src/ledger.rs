@@ -194,12 +194,6 @@ impl Ledger {
         self.looks
     }
 
-    /// Why the group is degraded, if it is.
-    #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
-        self.trouble
-    }
-
     /// Whether this is one of the group's servers, or may be one that an order of unknown fate made.
     #[must_use]
     pub fn concerns(&self, server: &str) -> bool {
