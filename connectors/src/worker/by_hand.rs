@@ -6,7 +6,10 @@ use super::{
     tenure::Tenure,
 };
 use crate::backend::Backend;
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use weir_engine::partition::Partition;
 
 /// A worker that moves when it is told to. Dropped, it is as if its process were killed.
@@ -35,7 +38,8 @@ impl<'a> ByHand<'a> {
             return false;
         }
         let done = match &mut self.tenure {
-            Some(tenure) => match tenure.advance() {
+            // A commit for each read: who moves it by hand must find the same commits again, however fast the machine is.
+            Some(tenure) => match tenure.advance(Duration::ZERO) {
                 Ok(false) => tenure.idle(),
                 done => done,
             },

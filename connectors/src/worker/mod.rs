@@ -39,12 +39,17 @@ pub(crate) use tenure::views;
 pub struct Settings {
     /// The clock of ticks; the log's own should be the same.
     pub clock: Arc<dyn Clock>,
-    /// Records of one commit at most.
+    /// Records of one read at most.
     pub batch: usize,
+    /// As long as reads are full, the log is behind, and what comes out of them is gathered for this long into one commit: over
+    /// Kafka a commit takes some tens of milliseconds, however much is in it.
+    pub gather: Duration,
     /// A snapshot after so many records …
     pub snapshot_records: u64,
     /// … and at the latest after this long, where there were any.
     pub snapshot_ms: i64,
+    /// After one was saved, the next is not for so many times as long as that took: a log that is behind is not held up by them.
+    pub snapshot_rest: u32,
     /// A due timer makes at most one tick in this time.
     pub tick_min_ms: i64,
     /// Where nothing else moves the log's time, a tick does after this long.
@@ -70,8 +75,10 @@ impl Default for Settings {
         Self {
             clock: Arc::new(WallClock),
             batch: 1_024,
+            gather: Duration::from_millis(100),
             snapshot_records: 10_000,
             snapshot_ms: 3_600_000,
+            snapshot_rest: 9,
             tick_min_ms: 1_000,
             tick_max_ms: 60_000,
             live_ms: 5_000,

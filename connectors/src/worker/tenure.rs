@@ -15,13 +15,16 @@ use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use weir_engine::{
     id::Position,
     partition::Effects,
     view::{Change, Row},
 };
+
+/// From so many outputs on nothing more is gathered into a commit.
+const GATHERED_MAX: usize = 8_192;
 
 /// An ownership. All that is not committed goes with it.
 pub(super) struct Tenure<'a, E> {
@@ -40,7 +43,7 @@ pub(super) struct Tenure<'a, E> {
     /// The newest snapshot: its position, and when it was saved.
     saved: u64,
     saved_ms: i64,
-    /// None is saved before: the last try failed.
+    /// None is saved before: the last try failed, or took long.
     save_from: Instant,
 }
 
@@ -112,7 +115,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
     fn work(&mut self) -> Result<(), End> {
         let mut drained_by = None;
         loop {
-            let worked = self.advance()?;
+            let worked = self.advance(self.settings.gather)?;
             if self.shared.stopping() {
                 let by = *drained_by.get_or_insert_with(|| Instant::now() + self.settings.drain);
                 if !worked || Instant::now() >= by {
@@ -124,13 +127,30 @@ impl<'a, E: Engine> Tenure<'a, E> {
         }
     }
 
-    /// Applies and commits a batch of what the log holds. Answers whether it held any.
-    pub(super) fn advance(&mut self) -> Result<bool, End> {
-        let lines = self.read()?;
+    /// Applies a read of what the log holds, or so many as follow at once within `gather`, and commits. Answers whether it held
+    /// any.
+    pub(super) fn advance(&mut self, gather: Duration) -> Result<bool, End> {
+        let until = Instant::now() + gather;
+        let mut lines = self.read()?;
         if lines.is_empty() {
             return Ok(false);
         }
-        self.apply(&lines)?;
+        let mut gathered = Gathered { from: self.state.next(), ..Gathered::default() };
+        loop {
+            let full = lines.len() >= self.settings.batch;
+            if let Err(halted) = self.apply(&lines, &mut gathered)? {
+                if self.state.next() > gathered.from {
+                    self.commit(gathered)?;
+                }
+                return Err(End::Halted(halted));
+            }
+            // What is before a suspect is to be committed without it.
+            if !full || gathered.is_much() || self.suspect.is_some() || Instant::now() >= until {
+                break;
+            }
+            lines = self.read()?;
+        }
+        self.commit(gathered)?;
         self.save_if_due()?;
         Ok(true)
     }
@@ -146,33 +166,20 @@ impl<'a, E: Engine> Tenure<'a, E> {
         Ok(lines.into_iter().map(|line| self.skips.obey(line)).collect())
     }
 
-    /// Applies lines and commits what came out. Where one cannot be applied, those before it are committed.
-    fn apply(&mut self, lines: &[Line]) -> Result<(), End> {
-        let mut all = Effects::default();
-        let mut ticks = 0;
-        let from = self.state.next();
-        let mut halted = None;
+    /// Applies lines. The inner error is the engine's reason to halt at one of them; what came out before it is good.
+    fn apply(&mut self, lines: &[Line], gathered: &mut Gathered) -> Result<Result<(), Halted>, End> {
         for line in lines {
-            let at = Position { partition: self.owner.partition, offset: line.offset };
             match self.step(line) {
-                Ok(Ok(effects)) => {
-                    ticks += u64::from(effects.tick);
-                    all.commands.extend(effects.commands);
-                    all.decisions.extend(effects.decisions);
-                    all.rows.extend(effects.rows);
-                }
+                Ok(Ok(effects)) => gathered.add(effects),
                 // What it has in memory may be half a record, so nothing of it is committed.
                 Ok(Err(panic)) => return Err(End::Panicked(line.offset, panic)),
                 Err(reason) => {
-                    halted = Some(Halted { at, reason });
-                    break;
+                    let at = Position { partition: self.owner.partition, offset: line.offset };
+                    return Ok(Err(Halted { at, reason }));
                 }
             }
         }
-        if self.state.next() > from {
-            self.commit(all, self.state.next() - from, ticks)?;
-        }
-        halted.map_or(Ok(()), |halted| Err(End::Halted(halted)))
+        Ok(Ok(()))
     }
 
     /// One step. The inner error is a panic's words, the outer one the engine's reason to halt.
@@ -183,8 +190,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
         }
     }
 
-    fn commit(&mut self, effects: Effects, events: u64, ticks: u64) -> Result<(), End> {
-        let live = self.is_live();
+    fn commit(&mut self, Gathered { from, effects, ticks }: Gathered) -> Result<(), End> {
+        let (live, events) = (self.is_live(), self.state.next() - from);
         let (commands, decisions) = (effects.commands.len() as u64, effects.decisions.len() as u64);
         // Told after the commit, and only if somebody listens.
         let told = self.settings.decisions.as_ref().filter(|told| told.receiver_count() > 0);
@@ -245,7 +252,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
     /// wrote.
     pub(super) fn idle(&mut self) -> Result<bool, End> {
         if !self.live && self.is_live() {
-            self.commit(Effects::default(), 0, 0)?;
+            self.commit(Gathered { from: self.state.next(), ..Gathered::default() })?;
         }
         let (partition, now_ms) = (self.owner.partition, self.settings.clock.now_ms());
         match self.ticks.idle(&self.state, now_ms, self.settings) {
@@ -271,6 +278,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
         if records == 0 || !(old || records >= self.settings.snapshot_records) || Instant::now() < self.save_from {
             return Ok(());
         }
+        let began = Instant::now();
         match self.save() {
             Err(error @ Error::Fenced { .. }) => Err(error.into()),
             Err(error) => {
@@ -279,7 +287,11 @@ impl<'a, E: Engine> Tenure<'a, E> {
                 self.shared.update(|status| status.trouble = Some(format!("cannot keep a snapshot: {error}")));
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let ended = Instant::now();
+                self.save_from = ended + (ended - began) * self.settings.snapshot_rest;
+                Ok(())
+            }
         }
     }
 
@@ -313,6 +325,30 @@ impl<'a, E: Engine> Tenure<'a, E> {
             tracing::warn!(partition, %error, "cannot say that this owner is not live");
         }
         self.shared.update(|status| status.live = false);
+    }
+}
+
+/// What came out of records that are applied and not committed yet.
+#[derive(Default)]
+struct Gathered {
+    /// The first of them.
+    from: u64,
+    effects: Effects,
+    ticks: u64,
+}
+
+impl Gathered {
+    fn add(&mut self, effects: Effects) {
+        let Effects { commands, decisions, rows, tick } = effects;
+        self.ticks += u64::from(tick);
+        self.effects.commands.extend(commands);
+        self.effects.decisions.extend(decisions);
+        self.effects.rows.extend(rows);
+    }
+
+    fn is_much(&self) -> bool {
+        let Effects { commands, decisions, rows, .. } = &self.effects;
+        commands.len() + decisions.len() + rows.len() >= GATHERED_MAX
     }
 }
 

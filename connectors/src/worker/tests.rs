@@ -155,6 +155,9 @@ impl Bench {
     fn settings(&self) -> Settings {
         Settings {
             clock: Arc::new(self.clock.clone()),
+            // A commit for each read, so that what a test sees does not depend on how fast the machine is.
+            gather: Duration::ZERO,
+            snapshot_rest: 0,
             poll: Duration::from_millis(2),
             retry_min: Duration::from_millis(2),
             retry_max: Duration::from_millis(20),
@@ -215,6 +218,31 @@ fn what_is_in_the_log_is_applied_in_order_committed_and_told() {
     assert!(status.live && status.not_ready().is_none() && log.stepped(0).unwrap().1);
     let offsets: Vec<u64> = std::iter::from_fn(|| told.try_recv().ok()).map(|told| told.position.offset).collect();
     assert_eq!(offsets, [0, 2, 3]);
+}
+
+/// A log that is behind is applied in few commits, each of many reads; a record that cannot be applied, or breaks the engine off,
+/// takes nothing from those that were gathered before it.
+#[test]
+fn what_lies_behind_is_gathered_into_few_commits_up_to_what_cannot_be_applied() {
+    for (last, halts) in [("nothing", None), ("refuse", Some("told to refuse")), ("panic", Some("told to panic"))] {
+        let bench = Bench::new();
+        let log = bench.open();
+        let mut kinds = vec!["decide"; 100];
+        kinds.push(last);
+        bench.tell(&log, &kinds);
+        let worker = bench.start_as(&log, Settings { gather: SOON, batch: 2, ..bench.settings() });
+        let status = match halts {
+            None => until(&worker, |status| status.next == 101),
+            Some(_) => until(&worker, |status| status.halted.is_some()),
+        };
+        let halted = status.halted.as_ref().map(|halted| (halted.at.offset, halted.reason.contains(halts.unwrap())));
+        assert_eq!(halted, halts.map(|_| (100, true)), "{status:?}");
+        assert_eq!((status.events, status.decisions), (100 + u64::from(halts.is_none()), 100));
+        assert_eq!(log.stepped(0).unwrap().0.next, status.next);
+        // Where the engine broke off it is taken over again, and what is before is read up to there.
+        let most = if last == "panic" { 60 } else { 3 };
+        assert!(status.commits <= most, "{status:?}");
+    }
 }
 
 #[test]

@@ -41,7 +41,9 @@ pub fn open(folder: &Path, clock: &HeldClock) -> Embedded {
 /// How the step machine's worker is set: a snapshot every few records, so that there are some.
 #[must_use]
 pub fn settings(clock: &HeldClock) -> worker::Settings {
-    worker::Settings { clock: Arc::new(clock.clone()), snapshot_records: 8, ..worker::Settings::default() }
+    let clock = Arc::new(clock.clone());
+    // Whenever one is due: how long one took must not change what comes next.
+    worker::Settings { clock, snapshot_records: 8, snapshot_rest: 0, ..worker::Settings::default() }
 }
 
 /// The executors' half.
