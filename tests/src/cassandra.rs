@@ -50,18 +50,35 @@ impl Node {
         (node, RUNS.write().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// One that speaks TLS alone, with the key and certificate in `server.pem` of a folder, which `authority` signs.
+    ///
+    /// # Errors
+    /// The script could not start it; what it said is in the error.
+    pub fn encrypted(folder: &Path, authority: &Path) -> Result<Self> {
+        let port = free_ports()?.to_string();
+        let address = script("up", &port, Some(folder))?.trim().to_owned();
+        let node = Self { port, address, certificate: authority.to_owned() };
+        node.let_in(&Settings { ca_file: Some(authority.to_owned()), ..node.settings() })?;
+        Ok(node)
+    }
+
     fn start() -> Result<Self> {
         let port = free_ports()?.to_string();
-        let address = script("up", &port)?.trim().to_owned();
+        let address = script("up", &port, None)?.trim().to_owned();
         let cache = std::env::var_os("WEIR_TEST_CACHE")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/services"), PathBuf::from);
         let certificate = cache.join(format!("cassandra-{port}/certificate.pem"));
         let node = Self { port, address, certificate };
-        // The user is made a moment after the port opens.
+        node.let_in(&node.settings())?;
+        Ok(node)
+    }
+
+    /// Waits for the user, who is made a moment after the port opens.
+    fn let_in(&self, settings: &Settings) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(60);
         loop {
-            match cassandra::setup(&node.settings()) {
-                Ok(()) => return Ok(node),
+            match cassandra::setup(settings) {
+                Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > until => return Err(error.into()),
                 Err(_) => thread::sleep(Duration::from_millis(500)),
             }
@@ -86,12 +103,12 @@ impl Node {
 
     /// Ends it as a power cut would.
     pub fn kill(&self) {
-        script("kill", &self.port).unwrap();
+        script("kill", &self.port, None).unwrap();
     }
 
     /// Starts it again with its data.
     pub fn restart(&self) {
-        script("start", &self.port).unwrap();
+        script("start", &self.port, None).unwrap();
     }
 
     /// A session that may do everything, in the shared keyspace, to damage what is there or look at it. Ends with the
@@ -116,14 +133,15 @@ fn free_ports() -> Result<u16> {
     anyhow::bail!("no two free ports beside each other")
 }
 
-fn script(what: &str, port: &str) -> Result<String> {
-    let command = format!("{SCRIPT} {what} {port}");
-    let output = Command::new(SCRIPT)
-        .args([what, port])
-        .env("WEIR_TEST_SERVICE_WHILE", process::id().to_string())
-        .output()
-        .with_context(|| command.clone())?;
+fn script(what: &str, port: &str, tls: Option<&Path>) -> Result<String> {
+    let shown = format!("{SCRIPT} {what} {port}");
+    let mut command = Command::new(SCRIPT);
+    command.args([what, port]).env("WEIR_TEST_SERVICE_WHILE", process::id().to_string());
+    if let Some(folder) = tls {
+        command.env("WEIR_TEST_TLS", folder);
+    }
+    let output = command.output().with_context(|| shown.clone())?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{command}` failed; run it by hand. It said:\n{said}");
+    ensure!(output.status.success(), "`{shown}` failed; run it by hand. It said:\n{said}");
     Ok(String::from_utf8(output.stdout)?)
 }

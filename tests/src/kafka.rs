@@ -3,9 +3,10 @@
 //! Tests share one broker and differ in their prefix: each has topics, groups and transactions of its own.
 
 use super::{kafka_proxy::Proxy, service::free_port};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     net::TcpListener,
+    path::Path,
     process::Command,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -30,6 +31,15 @@ pub struct Broker {
     pub sasl: String,
 }
 
+/// Doors of a broker that speak TLS.
+#[derive(Debug)]
+pub struct Doors {
+    /// Asks for no name.
+    pub unnamed: String,
+    /// Asks for one, by `PLAIN` or `SCRAM-SHA-512`.
+    pub named: String,
+}
+
 impl Broker {
     /// The one that runs, or a new one.
     ///
@@ -50,7 +60,27 @@ impl Broker {
     /// # Errors
     /// As for [`Broker::shared`].
     pub fn new() -> Result<Self> {
-        Self::up(None)
+        Ok(Self::up(&[])?.0)
+    }
+
+    /// One that speaks TLS too, with the key and certificate in `server.pem` of a folder.
+    ///
+    /// # Errors
+    /// As for [`Broker::shared`].
+    pub fn encrypted(folder: &Path) -> Result<(Self, Doors)> {
+        let (broker, doors) = Self::up(&[("WEIR_TEST_TLS", &folder.to_string_lossy())])?;
+        match &doors[..] {
+            [unnamed, named] => Ok((broker, Doors { unnamed: unnamed.clone(), named: named.clone() })),
+            others => bail!("it names {others:?} instead of two doors"),
+        }
+    }
+
+    /// One whose records stand in a folder of one's own.
+    ///
+    /// # Errors
+    /// As for [`Broker::shared`].
+    pub fn on(folder: &Path) -> Result<Self> {
+        Ok(Self::up(&[("WEIR_KAFKA_DATA", &folder.to_string_lossy())])?.0)
     }
 
     /// One whose clients come by a proxy, and the proxy.
@@ -59,22 +89,22 @@ impl Broker {
     /// As for [`Broker::shared`].
     pub fn behind_a_proxy() -> Result<(Self, Proxy)> {
         let front = TcpListener::bind("127.0.0.1:0")?;
-        let mut broker = Self::up(Some(front.local_addr()?.port()))?;
+        let port = front.local_addr()?.port().to_string();
+        let (mut broker, _) = Self::up(&[("WEIR_KAFKA_BEHIND", &port)])?;
         let behind = std::mem::replace(&mut broker.address, front.local_addr()?.to_string());
         let proxy = Proxy::start(front, behind)?;
         Ok((broker, proxy))
     }
 
-    fn up(front: Option<u16>) -> Result<Self> {
+    /// With what the script is told besides. Answers further doors, where it has some.
+    fn up(told: &[(&str, &str)]) -> Result<(Self, Vec<String>)> {
         let port = free_port()?.to_string();
         let mut command = Command::new(SCRIPT);
-        command.args(["up", &port]);
-        if let Some(front) = front {
-            command.env("WEIR_KAFKA_BEHIND", front.to_string());
-        }
+        command.args(["up", &port]).envs(told.iter().copied());
         let said = answer(command, &format!("{SCRIPT} up {port}"))?;
-        let (address, sasl) = said.trim().split_once('\n').context("it names one address")?;
-        Ok(Self { port, address: address.to_owned(), sasl: sasl.to_owned() })
+        let mut addresses = said.lines().map(str::to_owned);
+        let (address, sasl) = addresses.next().zip(addresses.next()).context("it names one address")?;
+        Ok((Self { port, address, sasl }, addresses.collect()))
     }
 
     /// Ends it as a fallen machine would.

@@ -1,10 +1,11 @@
 //! What Cassandra's errors mean to who asked: whether to try again, whether the write may have happened, what to do.
 
-use super::super::Error;
+use super::{super::Error, Settings};
 use scylla::errors::{
     ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError, MetadataError,
     NewSessionError, PrepareError, RequestAttemptError,
 };
+use std::path::Path;
 
 /// A failed request.
 pub(super) struct Trouble {
@@ -100,22 +101,50 @@ impl Trouble {
 }
 
 /// Why there is no session.
-pub(super) fn no_session(error: &NewSessionError, nodes: &str) -> Error {
+pub(super) fn no_session(error: &NewSessionError, Settings { ca_file, .. }: &Settings, nodes: &str) -> Error {
+    let ca_file = ca_file.as_deref();
     let text = match error {
         NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
             last_connection_error,
-        })) => refused(last_connection_error, nodes).unwrap_or_else(|| {
-            format!(
-                "Cassandra (`{nodes}`) cannot be reached: {last_connection_error}; start it, or correct `nodes` of \
+        })) => refused(last_connection_error, nodes)
+            .or_else(|| not_encrypted(last_connection_error, ca_file, nodes))
+            .unwrap_or_else(|| {
+                format!(
+                    "Cassandra (`{nodes}`) cannot be reached: {last_connection_error}; start it, or correct `nodes` of \
                  `[store]`"
-            )
-        }),
+                )
+            }),
         NewSessionError::FailedToResolveAnyHostname(names) => {
             format!("no address is known for `{}`; correct `nodes` of `[store]`", names.join("`, `"))
         }
         other => format!("Cassandra (`{nodes}`): {other}"),
     };
     Error::Failed(text)
+}
+
+/// In words, where one side speaks TLS and the other does not, or what proves it is refused.
+fn not_encrypted(error: &ConnectionError, ca_file: Option<&Path>, nodes: &str) -> Option<String> {
+    match (error, ca_file) {
+        (ConnectionError::IoError(error), Some(file)) if error.to_string().contains("certificate verify failed") => {
+            let file = file.display();
+            Some(format!(
+                "the certificate of Cassandra (`{nodes}`) is refused: `{file}` does not sign it; correct `ca_file` of \
+                 `[store]` ({error})"
+            ))
+        }
+        (ConnectionError::IoError(error), Some(_)) if error.to_string().contains("SSL routines") => Some(format!(
+            "Cassandra (`{nodes}`) does not speak TLS as it should: {error}; correct `nodes` or `tls` of `[store]`"
+        )),
+        (ConnectionError::ConnectionSetupRequestError(setup), None)
+            if matches!(setup.get_error(), ConnectionSetupRequestErrorKind::BrokenConnection(_)) =>
+        {
+            Some(format!(
+                "Cassandra (`{nodes}`) hangs up on who speaks plainly: it may want TLS, then write `tls = true` and \
+                 `ca_file` into `[store]` ({error})"
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// In words, where it is the user that is refused and not the network.

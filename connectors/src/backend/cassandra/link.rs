@@ -88,7 +88,7 @@ impl Link {
             builder = builder.user(&credentials.username, credentials.password.expose_secret());
         }
         let builder = super::tls::apply(builder, settings)?;
-        let session = runtime.block_on(builder.build()).map_err(|error| no_session(&error, &nodes))?;
+        let session = runtime.block_on(builder.build()).map_err(|error| no_session(&error, settings, &nodes))?;
         let (permits, requests) = (Semaphore::new(REQUESTS_MAX), AtomicU64::new(0));
         Ok(Self { runtime: Some(runtime), session, permits, requests, nodes })
     }

@@ -34,6 +34,7 @@ pub mod membership;
 mod owner;
 mod reader;
 mod record;
+mod refusal;
 mod settings;
 mod skips;
 mod switchboard;

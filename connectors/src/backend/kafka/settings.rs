@@ -3,13 +3,12 @@
 use super::{
     super::{Error, Result},
     failure::cannot,
+    refusal::Quiet,
 };
 use crate::config;
 use rdkafka::{
-    ClientConfig, ClientContext,
-    consumer::{self, Consumer, ConsumerContext},
-    error::KafkaError,
-    types::RDKafkaErrorCode,
+    ClientConfig,
+    consumer::{self, Consumer},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -65,6 +64,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// One question of several, while no broker answers.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How long a client is listened to for why that was so.
+const HEAR: Duration = Duration::from_millis(200);
+
 /// Bytes of the largest record: a line, a ledger, a view's row, with room for what Kafka writes beside it.
 pub(super) const RECORD_BYTES_MAX: usize = 4 << 20;
 
@@ -86,21 +88,6 @@ impl Default for Settings {
 
 /// A consumer that belongs to no group and reads what it is given.
 pub(super) type BaseConsumer = consumer::BaseConsumer<Quiet>;
-
-/// What a consumer's client tells in passing goes into the log of the process, but not that it has read to an end: it does so at
-/// every record.
-#[derive(Debug)]
-pub(super) struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(reason, "Kafka: {}", super::failure::words(&error));
-        }
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 /// Which records a consumer is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +181,7 @@ impl Settings {
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.error.backoff.ms", "50");
-        config.create_with_context(Quiet).map_err(|error| cannot("make a consumer", &error))
+        config.create_with_context(Quiet::default()).map_err(|error| self.unusable(&error))
     }
 }
 
@@ -209,25 +196,18 @@ impl Settings {
         let until = Instant::now() + self.patience;
         loop {
             let Err(error) = asker.fetch_metadata(None, LOOK) else { return Ok(asker) };
-            // Who is not let in sees only that nobody answers; why is told beside it.
-            while let Some(told) = asker.poll(Duration::ZERO) {
-                if told.is_err_and(|told| told.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication)) {
-                    return Err(Error::Failed(self.refused(&brokers)));
-                }
+            // Who is not let in sees only that nobody answers; why is told beside it, among much else.
+            let heard = Instant::now() + HEAR;
+            while Instant::now() < heard {
+                drop(asker.poll(HEAR / 10));
             }
-            if Instant::now() > until {
+            let late = Instant::now() > until;
+            if let Some(why) = asker.context().refusal(self, late) {
+                return Err(Error::Failed(why));
+            }
+            if late {
                 return Err(cannot(&format!("ask Kafka (`{brokers}`) for its topics"), &error));
             }
-        }
-    }
-
-    fn refused(&self, brokers: &str) -> String {
-        match &self.security.sasl {
-            Some((mechanism, user, _)) => format!(
-                "Kafka (`{brokers}`) refuses the credentials of `{user}` by {mechanism}: correct `credentials_file` or \
-                 `mechanism` of `[log]`"
-            ),
-            None => format!("Kafka (`{brokers}`) asks for a user and a password: name a `credentials_file` in `[log]`"),
         }
     }
 }
