@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 pub mod clock;
+pub mod cluster;
 pub mod engine;
 pub mod fleet;
 pub mod promises;

@@ -1,6 +1,8 @@
 //! Measures and prints; asserts nothing. `tests/bench` builds it in release and runs it.
 
-use weir_tests::bench::{engine, promises, road, store};
+use weir_tests::bench::{cluster, engine, promises, road, store};
+
+const PARTS: [&str; 5] = ["engine", "promises", "store", "road", "cluster"];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -8,22 +10,26 @@ async fn main() -> anyhow::Result<()> {
     let all = wanted.is_empty();
     let wants = |part: &str| all || wanted.iter().any(|one| one == part);
     anyhow::ensure!(
-        wanted
-            .iter()
-            .all(|one| ["engine", "promises", "store", "road"].contains(&one.as_str()) || one.parse::<usize>().is_ok()),
-        "there are `engine`, `promises`, `store` and `road`; a number is the larger fleet of `promises`"
+        wanted.iter().all(|one| PARTS.contains(&one.as_str()) || one.parse::<usize>().is_ok()),
+        "there are `{}`; a number is the larger fleet of `promises` and `cluster`",
+        PARTS.join("`, `")
     );
+    let largest = wanted.iter().find_map(|one| one.parse().ok()).unwrap_or(100_000);
     if wants("engine") {
         engine::run();
     }
     if wants("promises") {
-        promises::run(wanted.iter().find_map(|one| one.parse().ok()).unwrap_or(100_000));
+        promises::run(largest);
     }
     if wants("store") {
         tokio::task::spawn_blocking(store::run).await??;
     }
     if wants("road") {
         road::run().await?;
+    }
+    // Wants a JVM and Maven, so only by its name.
+    if wanted.iter().any(|one| one == "cluster") {
+        tokio::task::spawn_blocking(move || cluster::run(largest)).await??;
     }
     Ok(())
 }

@@ -70,6 +70,8 @@ pub struct Herd {
     servers: usize,
     /// Facts so far.
     told: usize,
+    /// The log's time at its start.
+    start_ms: i64,
     partition: Partition,
 }
 
@@ -80,7 +82,16 @@ impl Herd {
     /// Where the engine refuses a policy: then nothing would be measured.
     #[must_use]
     pub fn new(groups: usize, servers: usize, rules: &str) -> Self {
-        let mut herd = Self { groups, servers, told: 0, partition: Partition::new("bench", 0) };
+        Self::starting(START_MS, groups, servers, rules)
+    }
+
+    /// As [`Herd::new`], at another time than [`START_MS`].
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn starting(start_ms: i64, groups: usize, servers: usize, rules: &str) -> Self {
+        let mut herd = Self { groups, servers, told: 0, start_ms, partition: Partition::new("bench", 0) };
         for file in 0..groups.div_ceil(GROUPS_PER_FILE) {
             let members = file * GROUPS_PER_FILE..groups.min((file + 1) * GROUPS_PER_FILE);
             let tenant = tenant(members.start);
@@ -98,7 +109,7 @@ impl Herd {
             capabilities: Vec::new(),
             actor: "bench".into(),
         };
-        self.tell(event(tenant, START_MS, Fact::Policy(deploy)));
+        self.tell(event(tenant, self.start_ms, Fact::Policy(deploy)));
     }
 
     fn fill(&mut self, tenant: &str, group: usize) {
@@ -109,7 +120,7 @@ impl Herd {
             let server = server(group, seq as usize - 1);
             let happening = Happening::Ready { slot, server, name: String::new(), addresses: Vec::new() };
             let outcome = Outcome { group: name.clone(), uid, seq, happening };
-            self.tell(event(tenant, START_MS, Fact::Outcome(outcome)));
+            self.tell(event(tenant, self.start_ms, Fact::Outcome(outcome)));
         }
     }
 
@@ -143,7 +154,7 @@ impl Herd {
         // memory.
         let group = within.wrapping_mul(7_919) % self.groups;
         let serial = within / self.groups;
-        let at = START_MS + MINUTE_MS + number as i64 * MINUTE_MS / self.a_minute() as i64;
+        let at = self.start_ms + MINUTE_MS + number as i64 * MINUTE_MS / self.a_minute() as i64;
         let about = About { server: vec![server(group, serial)], group: None };
         let alarm = load == Load::Alarms || (minute + group + serial).is_multiple_of(10);
         let fact = if alarm {
