@@ -32,9 +32,6 @@ use weir_grammar::{
     schedule,
 };
 
-/// The meaning of the rules as this build knows it.
-pub const SEMANTICS: u32 = 1;
-
 /// What is evaluated, and why.
 #[derive(Clone)]
 pub struct Case<'a> {
@@ -421,7 +418,7 @@ fn tell(
         generation: command.map(|command| command.generation),
         policy: file.and_then(|file| file.hash.get(..16)).unwrap_or_default().to_owned(),
         version: file.map_or(0, |file| file.version),
-        semantics: SEMANTICS,
+        semantics: case.moment.semantics,
         zones: schedule::database_version().to_owned(),
     }
 }

@@ -20,7 +20,7 @@ pub struct Event {
     /// Our door's clock when the fact was taken, never the sender's.
     #[serde(with = "time::wire")]
     pub time: i64,
-    /// Whose fact it is, fixed by the credential it came with (rule 2). Empty for a tick, which is everybody's.
+    /// Whose fact it is, fixed by the credential it came with (rule 2). Empty for a tick or an upgrade, which is everybody's.
     pub tenant: String,
     /// What happened.
     #[serde(flatten)]
@@ -70,6 +70,9 @@ pub enum Fact {
     /// A source is alive and reads (rule 19 asks whether our intake was healthy).
     #[serde(rename = "weir.heartbeat")]
     Heartbeat(Heartbeat),
+    /// Rules mean something newer from here on.
+    #[serde(rename = "weir.upgrade")]
+    Upgrade(Upgrade),
     /// Nothing but the time.
     #[serde(rename = "weir.tick")]
     Tick(Tick),
@@ -344,6 +347,15 @@ pub struct Cursor {
 pub struct Heartbeat {
     /// Whether it reads what it should.
     pub healthy: bool,
+}
+
+/// Rules mean something newer from here on, for every tenant of the partition. It decides nothing itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The [meaning](crate::semantics) by which evaluations after this record decide.
+    pub semantics: u32,
+    /// Who.
+    pub actor: String,
 }
 
 /// Nothing but the time.

@@ -56,6 +56,7 @@ pub(crate) fn apply(step: &mut Step<'_>, event: &Event) {
         }),
         // Membership comes from looking: a notice makes the executor look.
         Fact::Server(_) => {}
+        Fact::Upgrade(upgrade) => step.upgrade(upgrade.semantics),
         Fact::Tick(_) => step.effects.tick = true,
     }
 }

@@ -47,6 +47,7 @@ pub mod rehearse;
 pub mod replay;
 pub mod rows;
 pub mod scan;
+pub mod semantics;
 pub mod settle;
 pub mod sketch;
 pub mod standing;

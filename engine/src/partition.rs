@@ -9,17 +9,17 @@ use crate::{
     by_hand::ByHand,
     cause::Cause,
     command::Command,
-    decide::{self, Case, Judged, SEMANTICS},
+    decide::{self, Case, Judged},
     decision::Decision,
     deed::Deed,
     directory::Directory,
-    event::{Event, Record, Right},
+    event::{Event, Fact, Record, Right, Upgrade},
     group::Group,
     id::{GroupUid, Position},
     index::Index,
     intake,
     planted::{self, Bug},
-    rows, scan,
+    rows, scan, semantics,
     tenant::{File, GroupId, Program, Tenant},
     view::Row,
     wish::Moment,
@@ -142,7 +142,7 @@ impl Partition {
             next: 0,
             t_ms: 0,
             digest: [0; 32],
-            semantics: SEMANTICS,
+            semantics: semantics::FIRST,
             gap: None,
             tenants: Vec::new(),
             groups: Vec::new(),
@@ -234,6 +234,9 @@ impl Partition {
             return Err(Damaged(format!("its format is {format}, this build reads {FORMAT}")));
         }
         let (mut state, rest): (State, _) = postcard::take_from_bytes(rest).map_err(damaged)?;
+        if !semantics::knows(state.semantics) {
+            return Err(Damaged(semantics::unknown(state.semantics)));
+        }
         let hands: Vec<(GroupId, ByHand)> =
             if *format == FORMAT { postcard::from_bytes(rest).map_err(damaged)? } else { Vec::new() };
         for (id, by_hand) in hands {
@@ -317,6 +320,12 @@ impl Partition {
     /// # Errors
     /// Where the partition must stop; nothing of the record is applied then.
     pub fn step(&mut self, record: &Record) -> Result<Effects, Halt> {
+        if let Fact::Upgrade(Upgrade { semantics, .. }) = &record.event.fact
+            && *semantics > semantics::newest()
+        {
+            let offset = record.offset;
+            return Err(Halt::Unreadable { offset, why: semantics::unknown(*semantics) });
+        }
         self.apply(record.offset, record.event.time, record.appended_ms, |step| intake::apply(step, &record.event))
     }
 
@@ -444,6 +453,12 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Later evaluations decide by a newer meaning of the rules. Timers that were due have run by the one before.
+    pub(crate) fn upgrade(&mut self, semantics: u32) {
+        let state = &mut self.partition.state;
+        state.semantics = state.semantics.max(semantics);
+    }
+
     /// Runs the timers of one group that are due, so that a fact finds it as of now.
     pub(crate) fn catch_up(&mut self, id: GroupId) {
         while let Some(at_ms) = self.partition.at(id).and_then(|group| group.due).filter(|at_ms| *at_ms <= self.t()) {
@@ -500,7 +515,13 @@ impl<'a> Step<'a> {
             plan: program.plan()?,
             wiring: program.wiring()?,
             standing: tenant.standing(),
-            moment: Moment { now_ms, t_ms: state.t_ms, gap, intake_bad_ms: tenant.intake_bad_ms },
+            moment: Moment {
+                now_ms,
+                t_ms: state.t_ms,
+                gap,
+                intake_bad_ms: tenant.intake_bad_ms,
+                semantics: state.semantics,
+            },
             position: self.position,
             cause: why.cause,
             forced: why.forced,

@@ -8,6 +8,7 @@ use crate::{
     decision::Truth,
     group::{Group, RuleMemory},
     planted::{self, Bug},
+    semantics,
     wiring::Wiring,
     words,
 };
@@ -45,6 +46,8 @@ pub struct Moment {
     pub gap: Option<(i64, i64)>,
     /// The newest instant at which our intake was unwell.
     pub intake_bad_ms: i64,
+    /// By which meaning of the rules it is judged.
+    pub semantics: u32,
 }
 
 /// A group with its program, in which a rule thinks.
@@ -149,7 +152,8 @@ impl Mind<'_> {
                 let value = aggregate::read(self.group, self.wiring, aggregate);
                 let value = value.ok_or_else(|| format!("{name} is unknown"))?;
                 let arm = furthest(arms.iter().filter(|arm| holds(arm, value)));
-                arm.map(|arm| apply(&arm.action, target)).ok_or_else(|| format!("{name} is in the dead band"))
+                arm.map(|arm| apply(&arm.action, target, self.moment.semantics))
+                    .ok_or_else(|| format!("{name} is in the dead band"))
             }
             Trigger::Track { aggregate, goal, within } => {
                 let thought = self.track(aggregate, *goal, *within, rule.add_only);
@@ -159,9 +163,10 @@ impl Mind<'_> {
             | Trigger::Cron { .. }
             | Trigger::At { .. }
             | Trigger::Webhook { .. }
-            | Trigger::Manual => {
-                rule.action.map(|action| apply(&action, target)).ok_or_else(|| "it has no action".into())
-            }
+            | Trigger::Manual => rule
+                .action
+                .map(|action| apply(&action, target, self.moment.semantics))
+                .ok_or_else(|| "it has no action".into()),
         }
     }
 
@@ -211,7 +216,7 @@ impl Mind<'_> {
         if truth != Truth::Fires {
             return Thought::quiet(truth);
         }
-        Thought::fires(rule.action.map(|action| apply(&action, self.group.target)))
+        Thought::fires(rule.action.map(|action| apply(&action, self.group.target, self.moment.semantics)))
     }
 
     fn step(&self, aggregate: &Aggregate, hold: Option<Millis>, arms: &[Arm], memory: &mut RuleMemory) -> Thought {
@@ -238,7 +243,7 @@ impl Mind<'_> {
         let ripe = |since: &Option<i64>| since.is_some_and(|at| matured(at, hold, moment.now_ms));
         let grown = arms.iter().zip(&memory.since).filter(|(_, since)| ripe(since));
         match furthest(grown.map(|(arm, _)| arm)) {
-            Some(arm) => Thought::fires(Some(apply(&arm.action, self.group.target))),
+            Some(arm) => Thought::fires(Some(apply(&arm.action, self.group.target, self.moment.semantics))),
             None if memory.since.iter().any(Option::is_some) => Thought::quiet(Truth::Waiting),
             None => Thought::quiet(Truth::No),
         }
@@ -274,7 +279,9 @@ impl Mind<'_> {
                 let missed = Some(due).filter(|_| !planted::is(Bug::ScheduleSkipped));
                 Thought { truth: Truth::Idle, wish: None, missed }
             }
-            Some(_) => Thought::fires(rule.action.map(|action| apply(&action, self.group.target))),
+            Some(_) => {
+                Thought::fires(rule.action.map(|action| apply(&action, self.group.target, self.moment.semantics)))
+            }
         }
     }
 }
@@ -332,21 +339,24 @@ fn remember_wish(memory: &mut RuleMemory, wish: u32, stabilize: Millis, now_ms: 
     memory.wishes.drain(..older.saturating_sub(1).max(surplus));
 }
 
-/// The size that an action makes of `target`, before any bounds (rule 18).
+/// The size that an action makes of `target`, before any bounds (rule 18), by a meaning of the rules.
 #[must_use]
-pub fn apply(action: &Action, target: u32) -> u32 {
+pub fn apply(action: &Action, target: u32, semantics: u32) -> u32 {
     match action {
         // A percentage of nothing adds one, or a group at zero could never start.
-        Action::Add(change) => target.saturating_add(servers(change, target).max(u32::from(target == 0))),
-        Action::Remove(change) => target.saturating_sub(servers(change, target)),
+        Action::Add(change) => target.saturating_add(servers(change, target, semantics).max(u32::from(target == 0))),
+        Action::Remove(change) => target.saturating_sub(servers(change, target, semantics)),
         Action::RaiseTo(size) => target.max(*size),
         Action::LowerTo(size) => target.min(*size),
         Action::Set(size) => *size,
     }
 }
 
-fn servers(change: &Change, target: u32) -> u32 {
-    let amount = amount(change.amount, target);
+fn servers(change: &Change, target: u32, semantics: u32) -> u32 {
+    let amount = match change.amount {
+        Amount::Share(share) if semantics::is_rehearsed(semantics) => toward_zero(share, target),
+        by => amount(by, target),
+    };
     let amount = amount.max(change.least.unwrap_or(0));
     amount.min(change.most.unwrap_or(u32::MAX))
 }
@@ -356,11 +366,13 @@ fn servers(change: &Change, target: u32) -> u32 {
 pub fn amount(amount: Amount, target: u32) -> u32 {
     match amount {
         Amount::Servers(servers) => servers,
-        Amount::Share(share) if planted::is(Bug::RoundedDown) => {
-            u32::try_from(i64::from(target) * share.0 / Percent::WHOLE.0).unwrap_or(u32::MAX)
-        }
+        Amount::Share(share) if planted::is(Bug::RoundedDown) => toward_zero(share, target),
         Amount::Share(share) => share.of(target),
     }
+}
+
+fn toward_zero(share: Percent, target: u32) -> u32 {
+    u32::try_from(i64::from(target) * share.0 / Percent::WHOLE.0).unwrap_or(u32::MAX)
 }
 
 /// Whether a rule can make a group grow by a condition.
@@ -400,18 +412,18 @@ mod tests {
     #[test]
     fn percentages_are_of_the_target_and_of_nothing_add_one() {
         let tenth = change(Amount::Share(Percent(10_000)), None, None);
-        assert_eq!(apply(&Action::Add(tenth), 11), 13);
-        assert_eq!(apply(&Action::Add(tenth), 0), 1);
-        assert_eq!(apply(&Action::Remove(tenth), 0), 0);
-        assert_eq!(apply(&Action::Remove(change(Amount::Share(Percent(25_000)), None, Some(2))), 100), 98);
-        assert_eq!(apply(&Action::Add(change(Amount::Share(Percent(50_000)), Some(8), None)), 4), 12);
+        assert_eq!(apply(&Action::Add(tenth), 11, 1), 13);
+        assert_eq!(apply(&Action::Add(tenth), 0, 1), 1);
+        assert_eq!(apply(&Action::Remove(tenth), 0, 1), 0);
+        assert_eq!(apply(&Action::Remove(change(Amount::Share(Percent(25_000)), None, Some(2))), 100, 1), 98);
+        assert_eq!(apply(&Action::Add(change(Amount::Share(Percent(50_000)), Some(8), None)), 4, 1), 12);
     }
 
     #[test]
     fn raise_never_shrinks_and_lower_never_grows() {
-        assert_eq!(apply(&Action::RaiseTo(3), 5), 5);
-        assert_eq!(apply(&Action::LowerTo(9), 5), 5);
-        assert_eq!(apply(&Action::Set(9), 5), 9);
+        assert_eq!(apply(&Action::RaiseTo(3), 5, 1), 5);
+        assert_eq!(apply(&Action::LowerTo(9), 5, 1), 5);
+        assert_eq!(apply(&Action::Set(9), 5, 1), 9);
     }
 
     #[test]
@@ -423,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_for_due_in_a_gap_starts_again_and_one_that_was_ripe_stays() {
-        let moment = Moment { now_ms: 300, t_ms: 500, gap: Some((100, 500)), intake_bad_ms: 0 };
+        let moment = Moment { now_ms: 300, t_ms: 500, gap: Some((100, 500)), intake_bad_ms: 0, semantics: 1 };
         assert_eq!(start_over(50, Some(Millis(60)), &moment), 500);
         assert_eq!(start_over(40, Some(Millis(60)), &moment), 40);
         assert_eq!(start_over(50, None, &moment), 50);

@@ -221,7 +221,7 @@ fn view(row: Row) -> Result<View, serde_json::Error> {
 }
 
 /// The state before an offset, by a replay from the beginning.
-fn state_at(store: &Embedded, partition: u32, offset: u64) -> weir::backend::Result<Vec<u8>> {
+fn state_at(store: &Embedded, partition: u32, offset: u64) -> weir::backend::Result<Partition> {
     let wrong = |error: String| weir::backend::Error::Damaged(error);
     let mut state = Partition::new(&store.log_id(), partition);
     for line in store.read(partition, 0, usize::try_from(offset).unwrap_or(usize::MAX))? {
@@ -229,5 +229,5 @@ fn state_at(store: &Embedded, partition: u32, offset: u64) -> weir::backend::Res
         let record = Record { offset: line.offset, appended_ms: line.appended_ms, event };
         state.step(&record).map_err(|halt| wrong(halt.to_string()))?;
     }
-    Ok(state.snapshot())
+    Ok(state)
 }

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
-use weir_engine::{event::Event, id::Position};
+use weir_engine::{event::Event, id::Position, partition::Partition};
 
 /// Requests that may wait for the store at one time; more are answered 503, since a queue here would only grow.
 const UNDER_WAY_MAX: usize = 1_024;
@@ -68,9 +68,9 @@ pub struct Moment {
 /// Answers why a group stood as it did: tenant, group, and the moment, now where `None`. `None` where there was no such
 /// group.
 pub type WhyHook = dyn Fn(&str, &str, Option<Moment>) -> crate::backend::Result<Option<Said>> + Send + Sync;
-/// The engine's state of a partition before the record at an offset, as `Partition::snapshot` writes it, with nothing in
-/// it that is another tenant's: it is handed to the tenant named first.
-pub type StateHook = dyn Fn(&str, u32, u64) -> crate::backend::Result<Vec<u8>> + Send + Sync;
+/// The engine's state of a partition before the record at an offset, with nothing in it that is another tenant's: it is
+/// handed to the tenant named first.
+pub type StateHook = dyn Fn(&str, u32, u64) -> crate::backend::Result<Partition> + Send + Sync;
 /// How each partition that this process owns stands.
 pub type StatusHook = dyn Fn() -> Vec<PartitionStatus> + Send + Sync;
 

@@ -30,7 +30,6 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 use weir_engine::{
     command::Command,
-    decide::SEMANTICS,
     decision::Decision,
     event::{Event, Fact, Tick},
     id::Position,
@@ -82,7 +81,7 @@ pub struct Header {
     pub from: u64,
     /// One past the last.
     pub until: u64,
-    /// The meaning of the rules by which it was decided.
+    /// The meaning of the rules by which the first record was decided; an upgrade in it raises that.
     #[serde(default = "first")]
     pub semantics: u32,
 }
@@ -147,8 +146,8 @@ pub(super) async fn export(
                 return Err(Problem::new(Reason::TooEarly, detail).retry_after(1));
             }
             let state = state_at(&tenant, partition, from)?;
-            let log_id = door.backend.log_id();
-            Ok((Header { format: FORMAT, log_id, partition, tenant, group, from, until, semantics: SEMANTICS }, state))
+            let (log_id, semantics) = (door.backend.log_id(), state.semantics());
+            Ok((Header { format: FORMAT, log_id, partition, tenant, group, from, until, semantics }, state.snapshot()))
         })
         .await?;
     let (sender, receiver) = mpsc::channel(4);

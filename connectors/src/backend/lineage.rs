@@ -4,6 +4,7 @@
 
 use super::{Error, Result};
 use serde::{Deserialize, Serialize};
+use weir_engine::semantics;
 
 /// What a log says of itself. One that began empty and was never moved says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,10 @@ pub struct Lineage {
     /// Where it has gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Destination>,
+    /// The newest meaning of the rules by which it may be decided, where an upgrade was ordered: written before the upgrade
+    /// stands in the log, so that no process starts that would halt at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub semantics: Option<u32>,
 }
 
 /// What a log began with, in place of nothing.
@@ -47,7 +52,7 @@ impl Lineage {
         self.installation.clone().unwrap_or_else(|| log_id.to_owned())
     }
 
-    /// Refuses to work on what has gone or is not whole.
+    /// Refuses to work on what has gone, is not whole, or is decided by what this build does not know.
     ///
     /// # Errors
     /// [`Error::Failed`] with what to do.
@@ -57,6 +62,9 @@ impl Lineage {
             Self { from: Some(Origin { of, whole: false }), .. } => Err(Error::Failed(format!(
                 "the log is being filled with {of}: repeat the `weir move` or `weir log import` that broke off"
             ))),
+            Self { semantics: Some(semantics), .. } if !semantics::knows(*semantics) => {
+                Err(Error::Failed(format!("the log was upgraded: {}", semantics::unknown(*semantics))))
+            }
             _ => Ok(()),
         }
     }

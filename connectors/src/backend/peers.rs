@@ -29,7 +29,7 @@ impl Peer {
     pub fn this() -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
-        Self { name: format!("process {} on {host}", std::process::id()), semantics: weir_engine::decide::SEMANTICS }
+        Self { name: format!("process {} on {host}", std::process::id()), semantics: weir_engine::semantics::newest() }
     }
 }
 

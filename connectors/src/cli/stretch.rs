@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
-use weir_engine::{decide::SEMANTICS, id::Position};
+use weir_engine::id::Position;
 
 /// Which stretch of which partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +159,7 @@ fn read(
         group: None,
         from,
         until,
-        semantics: SEMANTICS,
+        semantics: state.semantics(),
     };
     let (reads, writes) = io::pipe().map_err(Failure::found)?;
     let broken = Arc::<Mutex<Option<backend::Error>>>::default();

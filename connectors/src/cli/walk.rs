@@ -40,6 +40,7 @@ pub fn told(fact: &Fact, clock: Clock<'_>) -> String {
         Fact::Cursor(cursor) => format!("read {} to {}", cursor.feed, cursor.marker),
         Fact::Heartbeat(heartbeat) if heartbeat.healthy => "a source is well".into(),
         Fact::Heartbeat(_) => "a source is not well".into(),
+        Fact::Upgrade(upgrade) => format!("upgrade to semantics {} by {}", upgrade.semantics, upgrade.actor),
         Fact::Tick(_) => "tick".into(),
     }
 }

@@ -74,6 +74,7 @@ pub fn carry(
     // Whoever was asleep may have written in between.
     let carried = Carried::take(old, known.iter().cloned()).or_else(|error| give_up(old).and(Err(error)))?;
     here.installation = Some(there.installation(&old.log_id()));
+    here.semantics = there.semantics;
     here.from = Some(Origin { of: carried.of.clone(), whole: false });
     new.set_lineage(&here)?;
     carried.fill(new)?;

@@ -291,7 +291,7 @@ fn hooks(backend: &Arc<dyn Backend>, clock: &Arc<dyn Clock>, workers: &Arc<Worke
     let log = Arc::clone(backend);
     let state_at = move |tenant: &str, partition: u32, offset: u64| {
         let state = replay::state_at(&*log, partition, offset)?.only(tenant);
-        Ok(state.map_err(|damaged| backend::Error::Damaged(damaged.to_string()))?.snapshot())
+        state.map_err(|damaged| backend::Error::Damaged(damaged.to_string()))
     };
     let workers = Arc::clone(workers);
     let status = move || {

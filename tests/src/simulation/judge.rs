@@ -220,7 +220,7 @@ impl Judge {
             Fact::Samples(samples) => tenant.sample(samples, t_ms),
             Fact::Happened(happened) => tenant.count(happened, t_ms),
             Fact::Heartbeat(Heartbeat { healthy }) if !healthy => tenant.intake_bad_ms = t_ms,
-            Fact::Server(_) | Fact::Cursor(_) | Fact::Heartbeat(_) | Fact::Tick(_) => {}
+            Fact::Server(_) | Fact::Cursor(_) | Fact::Heartbeat(_) | Fact::Upgrade(_) | Fact::Tick(_) => {}
         }
         Ok(0)
     }

@@ -101,11 +101,13 @@ impl Switchboard {
         Ok(Self { board, stop, thread: Some(thread), began: Instant::now(), every })
     }
 
-    /// Waits until everybody who works here has spoken, and been heard.
+    /// Waits until everybody who works here has spoken, and all that was said before this call has been heard.
     pub(super) fn wait_heard(&self, patience: Duration) -> Result<()> {
-        let until = Instant::now() + patience.max(self.every * 4);
+        let called = Instant::now();
+        let until = called + patience.max(self.every * 4);
+        let heard = || self.board().silence().is_some_and(|silence| silence < called.elapsed());
         // Compaction may have taken what somebody said before this process began to listen, so each gets time to say it again.
-        while self.began.elapsed() < self.every * 2 || self.board().silence().is_none() {
+        while self.began.elapsed() < self.every * 2 || !heard() {
             if Instant::now() > until {
                 return Err(Error::Away("who works on the log cannot be heard in `control`: try again".into()));
             }
