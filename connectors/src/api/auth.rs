@@ -88,7 +88,7 @@ rights! {
     /// May force, pause and resume.
     Operates: Operator | Admin, "give orders";
     /// May do everything.
-    Administers: Admin, "change policies, remove groups or read the log";
+    Administers: Admin, "change policies, remove groups, upgrade or read the log";
 }
 
 fn unauthorized() -> Problem {

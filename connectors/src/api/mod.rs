@@ -35,6 +35,7 @@ mod problem;
 mod quota;
 mod refused;
 mod servers;
+mod upgrade;
 mod why;
 
 pub use door::{Door, Hooks, Moment, PartitionStatus, Said, StateHook, StatusHook, WhyHook};
@@ -74,6 +75,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/v1/groups/{group}/resume", post(control::resume))
         .route("/v1/groups/{group}/override", post(overrides::set).delete(overrides::lift))
         .route("/v1/kill-switch", post(control::kill_switch))
+        .route("/v1/upgrade", get(upgrade::ask).post(upgrade::order))
         .route("/v1/tenant", get(groups::tenant))
         .route("/v1/refused", get(refused::list))
         .route("/v1/log/export", get(export::export))

@@ -41,6 +41,7 @@ mod stretch;
 mod test;
 mod ticker;
 mod timeline;
+mod upgrade;
 mod walk;
 mod why;
 
@@ -119,6 +120,7 @@ enum Command {
     Server(servers::Server),
     KillSwitch(orders::KillSwitch),
     Skip(skip::Args),
+    Upgrade(upgrade::Args),
     Log(log::Args),
     Replay(replay::Args),
     Backtest(backtest::Args),
@@ -169,6 +171,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Server(args) => wait(false, servers::run(&args, &global, output)),
         Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
         Command::Skip(args) => wait(false, skip::run(&args, &global, output)),
+        Command::Upgrade(args) => wait(false, upgrade::run(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),
         Command::Replay(args) => wait(false, replay::run(&args, &global, output)),
         Command::Backtest(args) => backtest::run(&args, output),
