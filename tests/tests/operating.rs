@@ -8,6 +8,8 @@ mod moving;
 mod place;
 #[path = "program/server.rs"]
 mod server;
+#[path = "operating/upgrading.rs"]
+mod upgrading;
 
 use place::{Place, done, found};
 use rdkafka::{

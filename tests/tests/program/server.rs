@@ -30,6 +30,10 @@ impl From<Output> for Ended {
 pub fn weir(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir-under-test"));
     command.args(arguments).current_dir(folder).env("TZ", "UTC").env_remove("NO_COLOR").stdin(Stdio::null());
+    // A folder may say that what runs in it is of the next release.
+    if folder.join("release").exists() {
+        command.env("WEIR_UNDER_TEST_RELEASE", "next");
+    }
     command
 }
 
