@@ -288,8 +288,10 @@ impl Mind<'_> {
 
 /// `for` goes on after a short unknown, less the time that was unknown; after a long one it starts again.
 fn resumed(since: Option<i64>, unknown_since: i64, patient: bool, patience_ms: i64, now_ms: i64) -> Option<i64> {
-    let stopped_ms = now_ms.saturating_sub(unknown_since);
-    since.filter(|_| patient && stopped_ms <= patience_ms).map(|since| since.saturating_add(stopped_ms))
+    let unknown_ms = now_ms.saturating_sub(unknown_since);
+    // What a gap of the log began anew may have begun while it was unknown.
+    let stopped_ms = |since: i64| now_ms.saturating_sub(unknown_since.max(since)).max(0);
+    since.filter(|_| patient && unknown_ms <= patience_ms).map(|since| since.saturating_add(stopped_ms(since)))
 }
 
 /// A `for` that was due within a gap of the log starts again at the gap's end: our own outage proves nothing.
@@ -301,7 +303,8 @@ fn start_over(since: i64, hold: Option<Millis>, moment: &Moment) -> i64 {
 }
 
 fn matured(since: i64, hold: Option<Millis>, now_ms: i64) -> bool {
-    since.saturating_add(hold.unwrap_or_default().0) <= now_ms
+    let hold_ms = hold.unwrap_or_default().0;
+    since.saturating_add(if planted::is(Bug::ForHalved) { hold_ms / 2 } else { hold_ms }) <= now_ms
 }
 
 fn holds(arm: &Arm, value: Quantity) -> bool {
@@ -439,5 +442,15 @@ mod tests {
         assert_eq!(start_over(50, Some(Millis(60)), &moment), 500);
         assert_eq!(start_over(40, Some(Millis(60)), &moment), 40);
         assert_eq!(start_over(50, None, &moment), 50);
+    }
+
+    #[test]
+    fn a_short_unknown_stops_a_for_and_never_takes_it_into_the_future() {
+        let resumed = |since, unknown_since| resumed(Some(since), unknown_since, true, 600, 1_000);
+        assert_eq!(resumed(100, 700), Some(400));
+        assert_eq!(resumed(100, 400), Some(700));
+        assert_eq!(resumed(100, 399), None);
+        // A gap that ended at 748 began it anew while it was unknown.
+        assert_eq!(resumed(748, 700), Some(1_000));
     }
 }
