@@ -200,6 +200,9 @@ fn stabilize(sight: &Sight<'_>, wish: &Wish<'_>) -> Ruling {
         return hold("not yet seen for long enough", Some(full));
     }
     let highest = memory.wishes.iter().map(|(_, wish)| *wish).max().unwrap_or(wish.to);
+    if planted::is(Bug::StableAnyway) {
+        return Ruling::Pass;
+    }
     if highest >= wish.from {
         return hold(format!("it wished {highest} within the last {stabilize}"), None);
     }

@@ -46,11 +46,21 @@ pub enum Bug {
     ReadyTooSoon,
     /// A deletion's server need not have been seen.
     DeletedUnseen,
+    /// `for` is over after half of its time.
+    ForHalved,
+    /// A removal asks only whether it was watched for long enough, never what was wished meanwhile.
+    StableAnyway,
+    /// A percentile is counted from the other end.
+    PercentileTurned,
+    /// A server's samples count before it is warm.
+    ColdSample,
+    /// A mean is known although most servers are silent.
+    FewKnown,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::ForgottenGeneration,
         Self::CeilingOffByOne,
         Self::RoundedDown,
@@ -71,6 +81,11 @@ impl Bug {
         Self::DeletedServing,
         Self::ReadyTooSoon,
         Self::DeletedUnseen,
+        Self::ForHalved,
+        Self::StableAnyway,
+        Self::PercentileTurned,
+        Self::ColdSample,
+        Self::FewKnown,
     ];
 }
 

@@ -4,6 +4,7 @@
 //! 1/64 (1.6 %) off any of them: inside the 2 % of rule 4. Nothing but integers, so sketches merge in any order to the
 //! same bytes. [`crate::window`] keeps one a pane.
 
+use crate::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ impl Sketch {
     /// there are no samples.
     #[must_use]
     pub fn percentile(&self, percent: u8) -> Option<i64> {
+        let percent = if planted::is(Bug::PercentileTurned) { 100 - percent } else { percent };
         let total: u64 = self.buckets.values().map(|count| u64::from(*count)).sum();
         let rank = (total * u64::from(percent)).div_ceil(100);
         let mut seen = 0;

@@ -24,6 +24,5 @@ pub mod process;
 pub mod raw_server;
 pub mod sample;
 pub mod service;
-pub mod simulation;
 pub mod stepping;
 pub mod tree;

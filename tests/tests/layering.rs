@@ -10,11 +10,12 @@ use std::{
 use weir_tests::tree::{self, Source};
 
 /// What each package may know of the others, whether in its code, its tests or its build.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 5] = [
     ("weir-grammar", &[]),
     ("weir-engine", &["weir-grammar"]),
     ("weir", &["weir-grammar", "weir-engine"]),
     ("weir-tests", &["weir-grammar", "weir-engine", "weir"]),
+    ("weir-simulation", &["weir-engine"]),
 ];
 
 /// The packages that touch nothing.

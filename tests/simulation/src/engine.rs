@@ -1,6 +1,6 @@
 //! A process that runs the step machine: take over, recover, go live, commit. Every step of it may be its last.
 
-use crate::simulation::{
+use crate::{
     bug::Bug,
     judge::Broken,
     log::Appended,

@@ -1,7 +1,7 @@
 //! A cloud with its balancers, and the weather in it: answers get lost, builds fail or never end, listings lag or are cut
 //! off, balancers are immutable, servers vanish. It keeps the books by which its callers are judged.
 
-use crate::simulation::{
+use crate::{
     dice::Dice,
     judge::Broken,
     story::{Harm, Weather},

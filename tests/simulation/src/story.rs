@@ -3,7 +3,7 @@
 //! Drawn whole from a seed before the run. What is left out of it changes nothing of the rest, so a story that fails can
 //! be shortened until only what matters is left, and then be read.
 
-use crate::simulation::{dice::Dice, policies::Draft};
+use crate::{dice::Dice, policies::Draft};
 use std::fmt;
 use weir_engine::{event::Act, grammar::policy::AlarmState};
 

@@ -2,7 +2,7 @@
 //!
 //! Every step of it may be its last. It looks at one group at a time, and keeps no promise but those of the ledger.
 
-use crate::simulation::{
+use crate::{
     bug::Bug,
     judge::Broken,
     log::Appended,

@@ -1,6 +1,6 @@
 //! A story that fails is shortened: items are left out, many at once and then one by one, while it fails as it did.
 
-use crate::simulation::{bug::Bug, judge::Broken, run, story::Story};
+use crate::{bug::Bug, judge::Broken, run, story::Story};
 use std::time::{Duration, Instant};
 
 /// Shortens a story for at most so long. Answers it with what is broken in it.

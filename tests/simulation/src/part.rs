@@ -3,7 +3,7 @@
 //! A process has a unit in each partition. What happens to a process happens to all of its units: it dies, stands still or
 //! has a wrong clock as a whole, and owns some partitions and not others.
 
-use crate::simulation::{
+use crate::{
     bug::Planted,
     cloud::Cloud,
     dice::Dice,

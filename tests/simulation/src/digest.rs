@@ -1,6 +1,6 @@
 //! A digest of everything that a run left behind: what two builds are compared by, and two runs of one build.
 
-use crate::simulation::{log::Log, store::Store};
+use crate::{log::Log, store::Store};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! What happened over a run, and over many: faults, verdicts, guards, and how much of everything.
 
-use crate::simulation::digest::Digest;
+use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 use weir_engine::decision::{Decision, Verdict};

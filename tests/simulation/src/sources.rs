@@ -1,6 +1,6 @@
 //! Sources: from an input of the story to the facts that a door would append, given the servers there are.
 
-use crate::simulation::{
+use crate::{
     site::Site,
     story::{Input, Story},
     world::Load,

@@ -3,7 +3,7 @@
 //! A file is drawn as lines that are kept apart by group, so that a new version changes some of them and keeps the rest.
 //! What the checker refuses is drawn again.
 
-use crate::simulation::dice::Dice;
+use crate::dice::Dice;
 use weir_engine::time;
 
 /// Zones whose clocks change, and one whose does not.
@@ -230,7 +230,7 @@ fn either(dice: &mut Dice, min: i64, max: i64) -> String {
 fn rule(dice: &mut Dice, min: i64, max: i64, start_ms: i64) -> String {
     let hold = *dice.pick(&["", " for 1m", " for 3m", " for 10m"]);
     let mut steady = false;
-    let mut body = match dice.below(13) {
+    let mut body = match dice.below(14) {
         0 => format!("when avg(cpu.usage over 5m) > {}%{hold}\n    {}", dice.between(50, 80), change(dice, "add")),
         1 => format!("when avg(cpu.usage over 10m) < {}%{hold}\n    {}", dice.between(20, 45), change(dice, "remove")),
         2 => {
@@ -256,6 +256,10 @@ fn rule(dice: &mut Dice, min: i64, max: i64, start_ms: i64) -> String {
             format!("when count(deploy.done over 10m) >= {}{hold}\n    {}", dice.between(1, 3), change(dice, "remove"))
         }
         8 => format!("when missing(cpu.usage for 12m)\n    {}", change(dice, "add")),
+        13 => {
+            let percent = *dice.pick(&["p50", "p90", "p95"]);
+            format!("when {percent}(cpu.usage over 10m) > {}%{hold}\n    {}", dice.between(55, 85), change(dice, "add"))
+        }
         9 => format!("webhook \"hook\"\n    {}", either(dice, min, max)),
         10 => format!("manual\n    {}", either(dice, min, max)),
         11 => format!("at {}\n    {}", instant(dice, start_ms), either(dice, min, max)),

@@ -1,14 +1,15 @@
-//! What a decision says its rules saw, against the judge's own [senses](crate::simulation::senses): whether each rule's
+//! What a decision says its rules saw, against the judge's own [senses](crate::senses): whether each rule's
 //! trigger holds, the value it read, and the size that `track` and `step` wish for it.
 
-use crate::simulation::{
+use crate::{
     book::Group,
     fraction::Fraction,
     judge::Broken,
+    past,
     senses::{Glance, Seen, Senses, Value},
 };
 use weir_engine::{
-    decision::{Decision, RuleState, Truth},
+    decision::{Decision, RuleState, Truth, Verdict},
     grammar::policy::{Aggregate, Rule, Side, Trigger},
 };
 
@@ -31,7 +32,23 @@ pub fn check(group: &Group, decision: &Decision, intake_bad_ms: i64) -> Result<(
             Broken::new(LAW, words)
         })?;
     }
-    Ok(())
+    let by = match &decision.outcome {
+        Verdict::Changed { by, .. } if decision.to < decision.from => by,
+        _ => return Ok(()),
+    };
+    let rule = group.plan().rules.iter().find(|rule| rule.name == *by);
+    let Some((rule, stabilize)) = rule.and_then(|rule| Some((rule, rule.stabilize?))) else { return Ok(()) };
+    // Sizes that were wished of another target say nothing about this one, and an authenticated force does not wait.
+    let since_ms = decision.at - stabilize.0;
+    let moved = group.changes.iter().any(|(at_ms, ..)| (since_ms..decision.at).contains(at_ms));
+    if moved || decision.cause.starts_with("force ") {
+        return Ok(());
+    }
+    past::lull(&group.senses, rule, stabilize.0, &glance).map_or(Ok(()), |edge_ms| {
+        let why =
+            format!("`{by}` of `{}` removes at {}, and did not wish to at {edge_ms}", decision.group, decision.at);
+        Err(Broken::new("a removal that is to be stable goes to the highest wish of its while", why))
+    })
 }
 
 fn one(senses: &Senses, rule: &Rule, state: &RuleState, glance: &Glance<'_>) -> Result<(), String> {
@@ -39,14 +56,25 @@ fn one(senses: &Senses, rule: &Rule, state: &RuleState, glance: &Glance<'_>) -> 
     let same = |what: &str, expected: bool| if expected { Ok(()) } else { Err(what.to_owned()) };
     match &rule.trigger {
         Trigger::When { condition, hold } => match senses.truth(condition, glance) {
-            Seen::Sure(true) => same("the condition is true", holds && (hold.is_some() || state.state == Truth::Fires)),
+            Seen::Sure(true) => {
+                same("the condition is true", holds)?;
+                let held = match hold {
+                    None => Seen::Sure(true),
+                    Some(hold) => past::held(senses, rule, condition, hold.0, glance),
+                };
+                match held {
+                    Seen::Sure(true) => same("it has been true for long enough", state.state == Truth::Fires),
+                    Seen::Sure(false) => same("it has not been true for long enough", state.state == Truth::Waiting),
+                    Seen::Unknown | Seen::Unsure => Ok(()),
+                }
+            }
             Seen::Sure(false) => same("the condition is false", state.state == Truth::No),
             Seen::Unknown => same("the condition is unknown", state.state == Truth::Unknown),
             Seen::Unsure => Ok(()),
         },
         Trigger::Step { aggregate, hold, arms } => {
             let Some(value) = known(senses, aggregate, state, glance)? else { return Ok(()) };
-            if arms.iter().any(|arm| value.exact.is_near(arm.bound.0, value.of + 1)) {
+            if arms.iter().any(|arm| value.exact.is_near(arm.bound.0, value.off)) {
                 return Ok(());
             }
             let reached = arms.iter().any(|arm| value.exact.is_above(arm.bound.0) == (arm.side == Side::From));
@@ -57,7 +85,7 @@ fn one(senses: &Senses, rule: &Rule, state: &RuleState, glance: &Glance<'_>) -> 
             let (goal, tolerance) = (goal.0, i128::from(goal.0) * i128::from(within.0));
             // The edge of the tolerance lies between whole millionths; next to it rounding decides.
             let distance = value.exact.plus(Fraction::whole(-goal)).times(100_000);
-            let near = |edge: i128| distance.is_near(i64::try_from(edge).unwrap_or(i64::MAX), 200_000 * (value.of + 1));
+            let near = |edge: i128| distance.is_near(i64::try_from(edge).unwrap_or(i64::MAX), 200_000 * value.off);
             if near(tolerance) || near(-tolerance) {
                 return Ok(());
             }
@@ -95,7 +123,7 @@ fn known(
         Seen::Sure(value) if state.state == Truth::Unknown => Err(format!("its value is {:?}", value.exact)),
         Seen::Sure(value) => match shown(&state.seen) {
             // Shown to a tenth, of which half may have been rounded.
-            Some(tenths) if value.exact.is_near(tenths * 100_000, 50_000 + value.of + 1) => Ok(Some(value)),
+            Some(tenths) if value.exact.is_near(tenths * 100_000, 50_000 + value.off) => Ok(Some(value)),
             shown => Err(format!("its value is {:?} millionths, and {shown:?} tenths are shown", value.exact)),
         },
     }

@@ -1,6 +1,6 @@
 //! The log decided again: from zero, and from states on the way, in other batches. No byte may differ.
 
-use crate::simulation::{dice::Dice, engine::LOG_ID, judge::Broken, log::Log, store::Store};
+use crate::{dice::Dice, engine::LOG_ID, judge::Broken, log::Log, store::Store};
 use weir_engine::{command::Command, decision::Decision, partition::Partition};
 
 const LAW: &str = "the same log gives the same state, commands and decisions, from zero and from any snapshot";

@@ -5,7 +5,7 @@
 //! Written from the language's rules 1 to 7, 12 and 19. It has no panes that are kept, no timers, no snapshots: an
 //! aggregate at an edge is what was heard before the edge, and nothing else.
 
-use crate::simulation::fraction::Fraction;
+use crate::fraction::Fraction;
 use std::collections::BTreeMap;
 use weir_engine::{
     event::{Alarm, Sample},
@@ -72,6 +72,8 @@ pub enum Seen<T> {
 pub struct Value {
     /// Millionths of the metric's unit.
     pub exact: Fraction,
+    /// How far off rounding may take it, millionths.
+    pub off: i64,
     /// Servers.
     pub of: i64,
 }
@@ -192,7 +194,7 @@ impl Senses {
     pub fn value(&self, aggregate: &Aggregate, glance: &Glance<'_>) -> Seen<Value> {
         let metric = &glance.policy.metrics[aggregate.metric];
         let (every_ms, over_ms) = (metric.every.0, aggregate.over.0);
-        let pane_ms = every_ms.max(ceil(over_ms, 20));
+        let pane_ms = pane_ms(glance.policy, aggregate);
         let edge_ms = glance.at_ms.div_euclid(pane_ms) * pane_ms;
         let begin_ms = edge_ms - ceil(over_ms, pane_ms) * pane_ms;
         if begin_ms < self.deployed_ms {
@@ -223,7 +225,12 @@ impl Senses {
         if of == 0 || known.len() as i64 * 10 < of * 8 {
             return Seen::Unknown;
         }
-        together(aggregate.func, &known).map_or(Seen::Unsure, |exact| Seen::Sure(Value { exact, of }))
+        let off = |exact: Fraction| match aggregate.func {
+            // Buckets are two percent off at most (rule 4).
+            Func::Percentile(_) => i64::try_from(exact.abs().over(50).ceil()).unwrap_or(i64::MAX) + 1,
+            Func::Avg | Func::Sum | Func::Min | Func::Max | Func::Last => of + 1,
+        };
+        together(aggregate.func, &known).map_or(Seen::Unsure, |exact| Seen::Sure(Value { exact, off: off(exact), of }))
     }
 
     /// An aggregate as a condition reads it.
@@ -248,7 +255,7 @@ impl Senses {
                 other => other,
             },
             Condition::Compare(comparison) => match self.read(&comparison.aggregate, glance) {
-                Seen::Sure(value) if value.exact.is_near(comparison.threshold.0, value.of + 1) => Seen::Unsure,
+                Seen::Sure(value) if value.exact.is_near(comparison.threshold.0, value.off) => Seen::Unsure,
                 Seen::Sure(value) => {
                     let above = value.exact.is_above(comparison.threshold.0);
                     Seen::Sure(matches!(comparison.op, Op::Above | Op::AtLeast) == above)
@@ -323,6 +330,12 @@ impl Senses {
     }
 }
 
+/// How far apart the edges are at which an aggregate is read anew (rule 2), milliseconds.
+#[must_use]
+pub fn pane_ms(policy: &policy::Policy, aggregate: &Aggregate) -> i64 {
+    policy.metrics[aggregate.metric].every.0.max(ceil(aggregate.over.0, 20))
+}
+
 /// Each server reduced first, then the servers together (rule 4); of each, its values oldest first.
 fn together(func: Func, servers: &[Vec<i64>]) -> Option<Fraction> {
     let means = || servers.iter().map(|values| Fraction::mean(values)).fold(Fraction::ZERO, Fraction::plus);
@@ -334,8 +347,13 @@ fn together(func: Func, servers: &[Vec<i64>]) -> Option<Fraction> {
         Func::Min => Fraction::whole(all().min()?),
         Func::Max => Fraction::whole(all().max()?),
         Func::Last => Fraction::mean(&servers.iter().filter_map(last).collect::<Vec<i64>>()),
-        // Buckets are two percent off, and none of the drawn policies asks.
-        Func::Percentile(_) => return None,
+        // Of all samples: the smallest that so many percent of them do not exceed.
+        Func::Percentile(percent) => {
+            let mut values: Vec<i64> = all().collect();
+            values.sort_unstable();
+            let rank = (values.len() * usize::from(percent)).div_ceil(100);
+            Fraction::whole(*values.get(rank.checked_sub(1)?)?)
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! What the processes of an installation share of one partition: its log, its store, its tenants' cloud, the instant; and who
 //! judges them.
 
-use crate::simulation::{
+use crate::{
     bug::Planted,
     cloud::Cloud,
     dice::Dice,

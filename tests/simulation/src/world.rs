@@ -1,6 +1,6 @@
 //! One run: the story is told to an installation of a few engines and executors, in one thread, in virtual time.
 
-use crate::simulation::{
+use crate::{
     again,
     bug::{Bug, Planted},
     digest::Digest,

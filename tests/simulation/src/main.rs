@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-use weir_tests::simulation::{
+use weir_simulation::{
     bug::Bug,
     judge::Broken,
     many::{Progress, Teller, many},

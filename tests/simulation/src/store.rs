@@ -1,6 +1,6 @@
 //! The store: ownership by epochs, what owners commit, snapshots. Commits are atomic; an answer may be lost.
 
-use crate::simulation::{
+use crate::{
     bug::{Bug, Planted},
     judge::Broken,
     story::Role,

@@ -1,9 +1,9 @@
 //! The judge: hears every record of the log, sees every commit and every call, and says which invariant does not hold.
 //!
 //! It lets an engine of its own decide the log as it comes, one record at a time, with every evaluation shown, and holds
-//! what comes out against its [book](crate::simulation::book). What the engines commit must be the same.
+//! what comes out against its [book](crate::book). What the engines commit must be the same.
 
-use crate::simulation::{
+use crate::{
     book::Tenant,
     cloud::Cloud,
     engine::LOG_ID,

@@ -1,7 +1,7 @@
 //! Many seeds on several threads, in stretches. After each stretch the progress is kept, so that a long run can be stopped
 //! at any time and goes on where it was.
 
-use crate::simulation::{bug::Bug, judge::Broken, run, story::Story, tally::Tally};
+use crate::{bug::Bug, judge::Broken, run, story::Story, tally::Tally};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,

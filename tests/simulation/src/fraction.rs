@@ -50,6 +50,12 @@ impl Fraction {
         Self::new(self.above, self.below * divisor)
     }
 
+    /// Without its sign.
+    #[must_use]
+    pub fn abs(self) -> Self {
+        Self { above: self.above.abs(), ..self }
+    }
+
     /// Whether it is above a whole number.
     #[must_use]
     pub fn is_above(self, number: i64) -> bool {

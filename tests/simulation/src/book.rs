@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of the engine's state. It follows the facts in the order of the log and the decisions that came out.
 
-use crate::simulation::{levels, senses::Senses};
+use crate::{levels, senses::Senses};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

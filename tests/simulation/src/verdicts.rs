@@ -1,7 +1,7 @@
 //! Each decision against the book: bounds, holds, cooldowns, limits, schedules, arithmetic; reckoned here once more, from
 //! the policy, the facts and the changes so far alone.
 
-use crate::simulation::{
+use crate::{
     book::{Group, Tenant},
     judge::Broken,
 };

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::{env, thread, time::Duration};
-use weir_tests::simulation::{
+use weir_simulation::{
     bug::Bug,
     many::{Progress, many, whole},
     run,
@@ -40,7 +40,7 @@ fn invariants_hold() {
 
 #[test]
 fn seeds_that_once_failed_hold() {
-    let kept = include_str!("../simulation/kept.txt");
+    let kept = include_str!("kept.txt");
     let seeds = kept.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok());
     assert!(seeds.map(holds).count() >= 5);
 }

@@ -1,6 +1,6 @@
 //! At rest: once nothing goes wrong any more, every group comes to exactly its target within two sweeps.
 
-use crate::simulation::{
+use crate::{
     cloud::{BUILD_MAX_MS, Cloud},
     executor::PACE,
     judge::Broken,
