@@ -58,7 +58,9 @@ pub async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<Ex
         let state = end(&export).map_err(|why| Failure::found(format!("`{}`: {why}", file.display())))?;
         let Effects { commands, rows, .. } = state.told();
         carried.commands.extend(commands);
-        carried.views.extend(worker::views(rows));
+        let mut newest = worker::Rows::default();
+        newest.extend(rows);
+        carried.views.extend(newest.into_views());
         carried.states.push(state);
     }
     carried.of = format!("exports of {}", read.join(", "));

@@ -22,6 +22,7 @@ use weir_engine::{decision::Decision, partition::Partition};
 mod by_hand;
 mod drive;
 mod engine;
+mod gathered;
 mod status;
 mod tenure;
 mod ticks;
@@ -31,8 +32,8 @@ mod tests;
 
 pub use by_hand::ByHand;
 pub use engine::Engine;
+pub(crate) use gathered::Rows;
 pub use status::Status;
-pub(crate) use tenure::views;
 
 /// What may be chosen. Times named `_ms` are of the clock given, which may run faster than the world.
 #[derive(Clone, Debug)]

@@ -3,28 +3,21 @@
 use super::{
     Engine, Settings, Shared,
     drive::End,
+    gathered::Gathered,
     status::Halted,
     ticks::{Idle, Ticks, sleep},
 };
 use crate::{
-    backend::{Backend, Committed, Error, Line, Machine, Ownership, Skips, Snapshot, Stepped, View, ViewKind},
+    backend::{Backend, Committed, Error, Line, Machine, Ownership, Skips, Snapshot, Stepped},
     replay::{self, Recovered},
 };
 use std::{
     any::Any,
-    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
-use weir_engine::{
-    id::Position,
-    partition::Effects,
-    view::{Change, Row},
-};
-
-/// From so many outputs on nothing more is gathered into a commit.
-const GATHERED_MAX: usize = 8_192;
+use weir_engine::{id::Position, partition::Effects};
 
 /// An ownership. All that is not committed goes with it.
 pub(super) struct Tenure<'a, E> {
@@ -135,7 +128,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
         if lines.is_empty() {
             return Ok(false);
         }
-        let mut gathered = Gathered { from: self.state.next(), ..Gathered::default() };
+        let mut gathered = Gathered::from(self.state.next());
         loop {
             let full = lines.len() >= self.settings.batch;
             if let Err(halted) = self.apply(&lines, &mut gathered)? {
@@ -190,18 +183,19 @@ impl<'a, E: Engine> Tenure<'a, E> {
         }
     }
 
-    fn commit(&mut self, Gathered { from, effects, ticks }: Gathered) -> Result<(), End> {
+    fn commit(&mut self, gathered: Gathered) -> Result<(), End> {
+        let Gathered { from, commands: given, decisions: decided, rows, ticks } = gathered;
         let (live, events) = (self.is_live(), self.state.next() - from);
-        let (commands, decisions) = (effects.commands.len() as u64, effects.decisions.len() as u64);
+        let (commands, decisions) = (given.len() as u64, decided.len() as u64);
         // Told after the commit, and only if somebody listens.
         let told = self.settings.decisions.as_ref().filter(|told| told.receiver_count() > 0);
-        let news = told.map(|told| (told, effects.decisions.clone()));
+        let news = told.map(|told| (told, decided.clone()));
         let stepped = Stepped {
             committed: self.committed(),
             live,
-            commands: effects.commands,
-            decisions: effects.decisions,
-            views: views(effects.rows),
+            commands: given,
+            decisions: decided,
+            views: rows.into_views(),
         };
         let began = Instant::now();
         self.backend.commit_step(&self.owner, stepped)?;
@@ -252,7 +246,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
     /// wrote.
     pub(super) fn idle(&mut self) -> Result<bool, End> {
         if !self.live && self.is_live() {
-            self.commit(Gathered { from: self.state.next(), ..Gathered::default() })?;
+            self.commit(Gathered::from(self.state.next()))?;
         }
         let (partition, now_ms) = (self.owner.partition, self.settings.clock.now_ms());
         match self.ticks.idle(&self.state, now_ms, self.settings) {
@@ -328,30 +322,6 @@ impl<'a, E: Engine> Tenure<'a, E> {
     }
 }
 
-/// What came out of records that are applied and not committed yet.
-#[derive(Default)]
-struct Gathered {
-    /// The first of them.
-    from: u64,
-    effects: Effects,
-    ticks: u64,
-}
-
-impl Gathered {
-    fn add(&mut self, effects: Effects) {
-        let Effects { commands, decisions, rows, tick } = effects;
-        self.ticks += u64::from(tick);
-        self.effects.commands.extend(commands);
-        self.effects.decisions.extend(decisions);
-        self.effects.rows.extend(rows);
-    }
-
-    fn is_much(&self) -> bool {
-        let Effects { commands, decisions, rows, .. } = &self.effects;
-        commands.len() + decisions.len() + rows.len() >= GATHERED_MAX
-    }
-}
-
 /// A replay that ended elsewhere must not go on: executors have seen what was first decided.
 fn check(state: &impl Engine, committed: &Committed, partition: u32) -> Result<(), End> {
     // Nothing was ever committed, so there is nothing to differ from.
@@ -378,30 +348,6 @@ fn check(state: &impl Engine, committed: &Committed, partition: u32) -> Result<(
         ));
     }
     Ok(())
-}
-
-/// Rows of the engine as the views keep them. Of a row that changed more than once, the last.
-pub(crate) fn views(rows: Vec<Row>) -> Vec<View> {
-    let view = |Row { tenant, name, change }| {
-        // Rows are plain data with text for keys, so they all have a form in JSON.
-        let (kind, row) = match change {
-            Change::Group(row) => (ViewKind::Groups, serde_json::to_value(row).ok()),
-            Change::GroupGone => (ViewKind::Groups, None),
-            Change::Policy(row) => (ViewKind::Policies, serde_json::to_value(row).ok()),
-            Change::Cursor(cursor) => (ViewKind::Cursors, serde_json::to_value(cursor).ok()),
-            Change::Tenant(row) => (ViewKind::Tenants, serde_json::to_value(row).ok()),
-        };
-        View { kind, tenant, name, row }
-    };
-    let mut seen = BTreeSet::new();
-    let mut views: Vec<View> = rows
-        .into_iter()
-        .rev()
-        .map(view)
-        .filter(|view| seen.insert((view.kind, view.tenant.clone(), view.name.clone())))
-        .collect();
-    views.reverse();
-    views
 }
 
 /// What a panic said.
