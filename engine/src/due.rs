@@ -8,6 +8,7 @@ use crate::{
     decide::Case,
     group::Group,
     planted::{self, Bug},
+    window::Value,
 };
 use weir_grammar::policy::Trigger;
 
@@ -29,6 +30,12 @@ pub fn next(group: &Group, case: &Case<'_>) -> Option<i64> {
     };
     group.edges.iter().filter_map(|edge| edge.next).for_each(&mut add);
     group.windows.iter().filter_map(|window| window.next_edge_after(now_ms)).for_each(&mut add);
+    // A value that is known is unknown at its next edge where all that it came from have left, and nothing is stored then.
+    for (wired, valued) in case.wiring.aggregates.iter().zip(&group.values) {
+        if matches!(valued.value, Value::Known { .. }) {
+            add(valued.edge_ms.saturating_add(wired.pane_ms));
+        }
+    }
     group.members.next_warm_after(now_ms).into_iter().for_each(&mut add);
     group.cooldown.iter().for_each(|cooldown| add(cooldown.until_ms));
     group.pause.iter().filter_map(|pause| pause.until_ms).for_each(&mut add);

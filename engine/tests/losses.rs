@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use weir_engine::{
-    decision::Verdict,
-    event::{About, Alarm, Control, Deploy, Event, Fact, Force, Happened, Order, Record, Right, Tick, Version},
-    grammar::policy::AlarmState,
+    decision::{Truth, Verdict},
+    event::{About, Alarm, Control, Deploy, Event, Fact, Force, Happened, Order, Record, Right, Sample, Tick, Version},
+    grammar::{policy::AlarmState, quantity::Quantity},
     id::Slot,
     outcome::{Happening, Outcome},
     partition::{Effects, Partition},
@@ -219,4 +219,46 @@ fn a_fact_is_known_to_all_groups_before_any_is_judged() {
     assert_eq!(groups.len(), 2, "{:?}", effects.decisions);
     let seen = effects.decisions.iter().flat_map(|decision| &decision.rules).filter(|rule| rule.rule == "done");
     seen.for_each(|rule| assert!(rule.seen.contains("= 1"), "{}", rule.seen));
+}
+
+/// The servers that a removal's rule had read all left. The metric was unknown at the next edge, and nobody looked, so what
+/// the rule had seen of them counted as seen of those that came after.
+#[test]
+fn a_removals_for_ends_where_all_that_its_metric_came_from_has_left() {
+    let quiet = "  capacity 1..3\n  warmup 0s\n  rule quiet {\n    when avg(cpu.usage over 5m) < 30% for 10m\n    remove 1\n  }\n";
+    let mut told = Told::new();
+    told.now_ms = 16_667 * MINUTE + 10_000;
+    told.partition.set_verbose(true);
+    told.declare("metric cpu.usage: percent every 1m\n", quiet);
+    let slot = |serial| Slot { serial, incarnation: 1 };
+    let outcome = |told: &mut Told, seq: u64, happening: Happening| {
+        let uid = told.partition.uid_of("acme", "web").unwrap();
+        told.tell("outcome", Fact::Outcome(Outcome { group: "web".to_owned(), uid, seq, happening }))
+    };
+    let ready = |serial: u32| {
+        let (server, name, addresses) = (format!("s{serial}"), String::new(), Vec::new());
+        Happening::Ready { slot: slot(serial), server, name, addresses }
+    };
+    let minutes = |told: &mut Told, serial: u32, minutes: u32| {
+        let mut decided = Vec::new();
+        for _ in 0..minutes {
+            told.now_ms += MINUTE;
+            let about = About { server: vec![format!("s{serial}")], group: None };
+            let sample = Sample { metric: "cpu.usage".to_owned(), value: Quantity(10_000_000), at: told.now_ms, about };
+            decided.extend(told.tell("sample", Fact::Samples(vec![sample])).decisions);
+        }
+        decided
+    };
+    outcome(&mut told, 1, ready(1));
+    minutes(&mut told, 1, 8);
+    outcome(&mut told, 2, Happening::Lost { slot: slot(1), reason: String::new() });
+    outcome(&mut told, 3, ready(2));
+    // Its first sample comes after the edge at which nothing is known.
+    told.now_ms += MINUTE;
+    let decided = minutes(&mut told, 2, 9);
+    let states: Vec<_> = decided.iter().flat_map(|decision| &decision.rules).map(|rule| rule.state).collect();
+    assert!(states.contains(&Truth::Unknown) && states.contains(&Truth::Waiting), "{states:?}");
+    assert!(!states.contains(&Truth::Fires), "{states:?}");
+    let decided = minutes(&mut told, 2, 4);
+    assert!(decided.iter().flat_map(|decision| &decision.rules).any(|rule| rule.state == Truth::Fires), "{decided:?}");
 }
