@@ -247,6 +247,8 @@ impl<'a, E: Engine> Tenure<'a, E> {
     pub(super) fn idle(&mut self) -> Result<bool, End> {
         if !self.live && self.is_live() {
             self.commit(Gathered::from(self.state.next()))?;
+        } else if let Some(why) = self.behind().filter(|_| !self.live) {
+            self.shared.update(|status| status.trouble = Some(why));
         }
         let (partition, now_ms) = (self.owner.partition, self.settings.clock.now_ms());
         match self.ticks.idle(&self.state, now_ms, self.settings) {

@@ -1,7 +1,13 @@
 //! Many seeds on several threads, in stretches. After each stretch the progress is kept, so that a long run can be stopped
 //! at any time and goes on where it was.
 
-use crate::{bug::Bug, judge::Broken, run, story::Story, tally::Tally};
+use crate::{
+    bug::Bug,
+    judge::Broken,
+    run,
+    story::{FAULTS_MIN, Story},
+    tally::Tally,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -18,7 +24,6 @@ use std::{
 const STRETCH: u64 = 200;
 /// A story that says less than this is no test, and it is the generator that is wrong.
 const EVENTS_MIN: u64 = 200;
-const FAULTS_MIN: u64 = 3;
 /// Progress is said no more often.
 const SAID_EVERY: Duration = Duration::from_secs(5);
 

@@ -10,6 +10,8 @@ use weir_engine::{event::Act, grammar::policy::AlarmState};
 const MINUTE: i64 = 60_000;
 /// The phase in which faults happen, milliseconds.
 pub const SAFETY_MS: i64 = 6 * 60 * MINUTE;
+/// Faults that happen in each story at least.
+pub const FAULTS_MIN: u64 = 3;
 
 /// Everything that happens from outside.
 #[derive(Clone, Debug)]
@@ -334,8 +336,12 @@ impl Story {
     }
 
     fn faults(&mut self, dice: &mut Dice) {
-        for _ in 0..dice.between(4, 24) {
+        // An echo needs an outcome and a server's harm a server; the others happen in every story.
+        let happens = |fault: &Fault| !matches!(fault, Fault::Echo(_) | Fault::Server(..));
+        let (mut left, mut sure) = (dice.between(4, 24), 0);
+        while left > 0 || sure < FAULTS_MIN {
             let fault = fault(dice);
+            (left, sure) = (left - 1, sure + u64::from(happens(&fault)));
             self.items.push(Item { after_ms: dice.between(MINUTE, SAFETY_MS - MINUTE), what: What::Fault(fault) });
         }
     }
