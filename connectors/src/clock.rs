@@ -22,6 +22,15 @@ pub trait Clock: Debug + Send + Sync + 'static {
     }
 }
 
+/// How wrong this process is made to believe the machine's clock to be, milliseconds.
+static WRONG_MS: AtomicI64 = AtomicI64::new(0);
+
+/// From now on the [`WallClock`] of this process is wrong by so much, as that of a machine that was set badly. For tests: the
+/// program has no way to say so.
+pub fn set_wrong(ms: i64) {
+    WRONG_MS.store(ms, Ordering::SeqCst);
+}
+
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallClock;
@@ -29,7 +38,8 @@ pub struct WallClock;
 impl Clock for WallClock {
     fn now_ms(&self) -> i64 {
         // A machine whose clock is before 1970 is told apart from one at 1970 by nobody.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
+        now_ms.saturating_add(WRONG_MS.load(Ordering::Relaxed))
     }
 }
 

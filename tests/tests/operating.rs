@@ -2,12 +2,18 @@
 //! program as a person runs it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+#[path = "operating/clocks.rs"]
+mod clocks;
+#[path = "operating/disk.rs"]
+mod disk;
 #[path = "operating/moving.rs"]
 mod moving;
 #[path = "operating/place.rs"]
 mod place;
 #[path = "program/server.rs"]
 mod server;
+#[path = "operating/store.rs"]
+mod store;
 #[path = "operating/upgrading.rs"]
 mod upgrading;
 
@@ -171,6 +177,8 @@ fn a_start_names_what_is_away_and_whose_credentials_are_wrong() {
         found(run(&folder, &start))
     };
     let node = &place.node.address;
+    let said = with("no-log", &|text| text.replace(place.broker.address.as_str(), &closed));
+    assert!(said.contains("ask Kafka") && said.contains(&closed), "{said}");
     let said = with("no-store", &|text| text.replace(node.as_str(), &closed));
     assert!(said.contains("Cassandra") && said.contains(&closed) && said.contains("correct `nodes`"), "{said}");
     place.write("wrong.toml", "username = \"cassandra\"\npassword = \"canary\"\n");

@@ -3,14 +3,19 @@
 use super::server::{Ended, Server, run};
 use serde_json::{Value, json};
 use std::{
+    any::Any,
     fs,
     path::PathBuf,
-    sync::{Arc, RwLockReadGuard},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
-use weir::backend::{kafka::Settings, partition_of};
+use weir::backend::{
+    Log,
+    kafka::{Kafka, Settings},
+    partition_of,
+};
 use weir_tests::{cassandra::Node, kafka::Broker};
 
 /// How long anything may take on a machine that has other things to do.
@@ -50,7 +55,8 @@ pub struct Place {
     folder: tempfile::TempDir,
     pub broker: Arc<Broker>,
     pub node: &'static Node,
-    _runs: RwLockReadGuard<'static, ()>,
+    /// The right to the node: beside others, or alone.
+    _runs: Box<dyn Any>,
     settings: Settings,
     pub tenants: Vec<String>,
     runtime: Runtime,
@@ -64,6 +70,16 @@ impl Place {
 
     pub fn on(broker: Arc<Broker>, partitions: u32) -> Self {
         let (node, runs) = Node::shared();
+        Self::with(broker, node, Box::new(runs), partitions)
+    }
+
+    /// With the node to itself, for who ends it.
+    pub fn alone(partitions: u32) -> Self {
+        let (node, runs) = Node::alone();
+        Self::with(Broker::shared().unwrap(), node, Box::new(runs), partitions)
+    }
+
+    fn with(broker: Arc<Broker>, node: &'static Node, runs: Box<dyn Any>, partitions: u32) -> Self {
         let tenant = |partition| {
             let mut names = (0..).map(|number| format!("t{number}"));
             names.find(|name| partition_of(name, partitions) == partition).unwrap()
@@ -193,6 +209,54 @@ impl Place {
         let body = self.wait(server, why, |status, body| status == 503 && body.contains(why));
         let body: Value = serde_json::from_str(&body).unwrap();
         body["detail"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the server has said something, and answers the line.
+    pub fn wait_said(&self, server: &Server, what: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let said = server.said();
+            if let Some(line) = said.lines().find(|line| line.contains(what)) {
+                return line.to_owned();
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not say `{what}`: {said}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until a tenant's cloud has so many servers.
+    pub fn wait_servers(&self, tenant: &str, servers: usize) {
+        let began = Instant::now();
+        while self.servers(tenant).len() != servers {
+            assert!(began.elapsed() < PATIENCE, "not {servers} servers: {:?}", self.servers(tenant));
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Takes a piece out of partition 0's newest snapshot. Answers its position.
+    pub fn take_a_piece_of_the_newest_snapshot(&self) -> u64 {
+        let log = Kafka::open(self.settings.clone()).unwrap().log_id();
+        self.runtime.block_on(async {
+            let session = self.node.session().await.unwrap();
+            let ask = "SELECT log_id, semantics, position, digest FROM weir_operating.chunks WHERE part = 0 ALLOW FILTERING";
+            let rows = session.query_unpaged(ask, ()).await.unwrap().into_rows_result().unwrap();
+            let mut pieces: Vec<(i64, i32, String)> = Vec::new();
+            for row in rows.rows::<(String, i32, i64, String)>().unwrap() {
+                let (of, semantics, position, digest) = row.unwrap();
+                if of == log {
+                    pieces.push((position, semantics, digest));
+                }
+            }
+            pieces.sort();
+            let (newest, semantics, digest) = pieces.last().unwrap();
+            let key = format!(
+                "log_id = '{log}' AND machine = 'step' AND part = 0 AND semantics = {semantics} AND position = {newest} AND \
+                 digest = '{digest}' AND chunk = 0"
+            );
+            let gone = format!("DELETE FROM weir_operating.chunks WHERE {key}");
+            session.query_unpaged(gone, ()).await.unwrap();
+            newest.unsigned_abs()
+        })
     }
 
     /// Raises an alarm through a door. Answers the status, the body, and when to come again.

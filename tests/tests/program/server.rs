@@ -34,6 +34,10 @@ pub fn weir(folder: &Path, arguments: &[&str]) -> Command {
     if folder.join("release").exists() {
         command.env("WEIR_UNDER_TEST_RELEASE", "next");
     }
+    // Or by how many milliseconds its machine's clock is wrong.
+    if let Ok(wrong_ms) = fs::read_to_string(folder.join("clock")) {
+        command.env("WEIR_UNDER_TEST_CLOCK", wrong_ms);
+    }
     command
 }
 
