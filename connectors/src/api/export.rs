@@ -8,7 +8,6 @@ use super::{
     Door, Problem, Reason,
     auth::Administers,
     body::{Asked, Instant},
-    door::PATIENCE,
 };
 use crate::backend::{self, Backend, Skips};
 use axum::{
@@ -139,11 +138,11 @@ pub(super) async fn export(
                 let detail = format!("nothing is between these; the log has {partition}:{oldest} to {partition}:{end}");
                 return Err(Problem::new(Reason::NotFound, detail));
             }
-            // Another process may have decided it, and the store be a moment behind; an export without its last decisions
-            // would look like a replay that differs.
-            if !door.backend.wait_stepped(partition, until - 1, PATIENCE) {
-                let detail = format!("the decisions up to `{partition}:{until}` are not in the store yet; ask again");
-                return Err(Problem::new(Reason::TooEarly, detail).retry_after(1));
+            // The store may be behind what is decided, and an export without its last decisions would look like a replay that
+            // differs. Asked for now, since a body that has begun can only be broken off.
+            match door.backend.decisions_between(partition, until - 1, until) {
+                Err(backend::Error::Away(detail)) => return Err(Problem::new(Reason::TooEarly, detail).retry_after(1)),
+                last => drop(last?),
             }
             let state = state_at(&tenant, partition, from)?;
             let (log_id, semantics) = (door.backend.log_id(), state.semantics());

@@ -23,6 +23,9 @@ fn without_cassandra_facts_are_taken_and_decided_and_the_history_follows() {
     place.wait_servers(tenant, 7);
     let why = place.wait_said(&server, "the history is not written on");
     assert!(why.contains("Cassandra"), "{why}");
+    // An export says so before it begins: without its last decisions it would look like another one.
+    let refused = server.ask(&["log", "export", "--tenant", tenant]);
+    assert!(refused.code != 0 && refused.err.contains("not in the store yet") && refused.out.is_empty(), "{refused:?}");
     place.node.restart();
     let decided = |ended: &super::server::Ended| ended.code == 0 && ended.out.contains("rescue");
     server.ask_until(&["log", "export", "--tenant", tenant], decided);
