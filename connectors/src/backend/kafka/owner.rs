@@ -19,6 +19,7 @@ use rdkafka::{
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -129,7 +130,7 @@ impl Owner {
         fill(&Outgoing { producer: &self.producer, partition: self.partition, until })?;
         // Before the commit, which takes a tenth of a second and more while anything is on its way.
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+            serve(&self.producer);
             if Instant::now() > until {
                 return Err(Error::Failed("no broker takes the records of a commit: try again".into()));
             }
@@ -174,7 +175,7 @@ impl Owner {
         loop {
             match call() {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
-                    self.producer.poll(Duration::from_millis(10));
+                    serve(&self.producer);
                 }
                 outcome => return outcome,
             }
@@ -206,13 +207,20 @@ impl Outgoing<'_> {
                         && Instant::now() < self.until =>
                 {
                     record = refused;
-                    self.producer.poll(Duration::from_millis(1));
+                    serve(self.producer);
                 }
                 Err((error, _)) if is_fenced(&error) => return Err(Error::Fenced { partition: self.partition }),
                 Err((error, _)) => return Err(cannot(&format!("write into `{topic}`"), &error)),
             }
         }
     }
+}
+
+/// Takes what the client has to tell, and gives it a moment for more. Its own wait would run the last millisecond in a circle,
+/// which takes the processor from a broker on the same machine.
+fn serve(producer: &BaseProducer<Deliveries>) {
+    producer.poll(Duration::ZERO);
+    thread::sleep(Duration::from_micros(500));
 }
 
 fn requires_abort(error: &KafkaError) -> bool {

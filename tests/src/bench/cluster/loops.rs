@@ -15,6 +15,7 @@ use rdkafka::{
 use std::{
     collections::BTreeMap,
     ops::AddAssign,
+    thread,
     time::{Duration, Instant},
 };
 use weir_engine::{partition::Partition, view::Change};
@@ -205,16 +206,22 @@ impl Out {
             while let Err((error, refused)) = self.producer.send(record) {
                 ensure!(error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull), error);
                 record = refused;
-                self.producer.poll(Duration::from_millis(1));
+                self.serve();
             }
         }
         Ok(())
     }
 
+    /// As the worker's own producer waits, without running in a circle.
+    fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+        thread::sleep(Duration::from_micros(500));
+    }
+
     fn commit(&self, consumer: &BaseConsumer, events: &str, next: i64) -> anyhow::Result<()> {
         // A commit takes a tenth of a second and more while anything is on its way.
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+            self.serve();
         }
         let mut place = TopicPartitionList::new();
         place.add_partition_offset(events, 0, Offset::Offset(next))?;
