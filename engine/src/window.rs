@@ -147,7 +147,8 @@ impl Window {
         let recent_ms = end.saturating_mul(self.pane_ms).saturating_sub(every.0.saturating_mul(2));
         let (mut all, mut of) = (Across::default(), 0_u32);
         for &(server, counts_from_ms) in servers {
-            let from = if counts_from_ms <= start.saturating_mul(self.pane_ms) {
+            let always = counts_from_ms <= start.saturating_mul(self.pane_ms);
+            let from = if always || planted::is(Bug::ColdSample) {
                 start
             } else {
                 start.max(div_ceil(counts_from_ms, self.pane_ms))
