@@ -26,6 +26,11 @@ use std::{
 /// A transaction that is not ended by then is ended by the broker, without what was in it.
 const TRANSACTION_MS: &str = "15000";
 
+/// Between two looks at what is on its way, which takes some milliseconds.
+const SOON: Duration = Duration::from_micros(500);
+/// Between two asks of a broker that said to ask again.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// What became of the records of a transaction.
 #[derive(Default)]
 struct Deliveries(Mutex<Delivered>);
@@ -130,7 +135,7 @@ impl Owner {
         fill(&Outgoing { producer: &self.producer, partition: self.partition, until })?;
         // Before the commit, which takes a tenth of a second and more while anything is on its way.
         while self.producer.in_flight_count() > 0 {
-            serve(&self.producer);
+            serve(&self.producer, SOON);
             if Instant::now() > until {
                 return Err(Error::Failed("no broker takes the records of a commit: try again".into()));
             }
@@ -175,7 +180,7 @@ impl Owner {
         loop {
             match call() {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
-                    serve(&self.producer);
+                    serve(&self.producer, AGAIN);
                 }
                 outcome => return outcome,
             }
@@ -207,7 +212,7 @@ impl Outgoing<'_> {
                         && Instant::now() < self.until =>
                 {
                     record = refused;
-                    serve(self.producer);
+                    serve(self.producer, SOON);
                 }
                 Err((error, _)) if is_fenced(&error) => return Err(Error::Fenced { partition: self.partition }),
                 Err((error, _)) => return Err(cannot(&format!("write into `{topic}`"), &error)),
@@ -218,9 +223,9 @@ impl Outgoing<'_> {
 
 /// Takes what the client has to tell, and gives it a moment for more. Its own wait would run the last millisecond in a circle,
 /// which takes the processor from a broker on the same machine.
-fn serve(producer: &BaseProducer<Deliveries>) {
+fn serve(producer: &BaseProducer<Deliveries>, moment: Duration) {
     producer.poll(Duration::ZERO);
-    thread::sleep(Duration::from_micros(500));
+    thread::sleep(moment);
 }
 
 fn requires_abort(error: &KafkaError) -> bool {
