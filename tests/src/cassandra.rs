@@ -3,10 +3,10 @@
 //! Tests share one node and differ in the log they write for, or in the keyspace. One that stops the node takes it
 //! [`Node::alone`], so the others wait.
 
+use super::service::free_port;
 use anyhow::{Context, Result, ensure};
 use scylla::client::{session::Session, session_builder::SessionBuilder};
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -124,13 +124,12 @@ impl Node {
 
 /// A port whose next one is free too: gossip wants it.
 fn free_ports() -> Result<u16> {
-    for _ in 0..100 {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+    loop {
+        let (port, next) = (free_port()?, free_port()?);
+        if next == port + 1 {
             return Ok(port);
         }
     }
-    anyhow::bail!("no two free ports beside each other")
 }
 
 fn script(what: &str, port: &str, tls: Option<&Path>) -> Result<String> {

@@ -22,6 +22,7 @@ mod files;
 mod import;
 mod journal;
 mod junit;
+mod kill_switch;
 mod load;
 mod log;
 mod moving;
@@ -118,7 +119,7 @@ enum Command {
     Override(overrides::Override),
     Remove(orders::Remove),
     Server(servers::Server),
-    KillSwitch(orders::KillSwitch),
+    KillSwitch(kill_switch::Args),
     Skip(skip::Args),
     Upgrade(upgrade::Args),
     Log(log::Args),
@@ -169,7 +170,7 @@ fn obey(cli: Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Override(args) => wait(false, overrides::run(&args, &global, output)),
         Command::Remove(args) => wait(false, orders::remove(&args, &global, output)),
         Command::Server(args) => wait(false, servers::run(&args, &global, output)),
-        Command::KillSwitch(args) => wait(false, orders::kill_switch(&args, &global, output)),
+        Command::KillSwitch(args) => wait(false, kill_switch::run(&args, &global, output)),
         Command::Skip(args) => wait(false, skip::run(&args, &global, output)),
         Command::Upgrade(args) => wait(false, upgrade::run(&args, &global, output)),
         Command::Log(args) => wait(false, log::run(&args, &global, output)),

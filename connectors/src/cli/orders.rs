@@ -1,4 +1,4 @@
-//! Orders of people: `weir force`, `pause`, `resume`, `remove`, `kill-switch`. Each says what came of it.
+//! Orders of people: `weir force`, `pause`, `resume`, `remove`. Each says what came of it.
 
 use super::{
     Exit, Failure, Global, Output,
@@ -7,10 +7,7 @@ use super::{
     timeline,
     why::server_now,
 };
-use crate::{
-    clock::{Clock, WallClock},
-    config::Length,
-};
+use crate::config::Length;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use weir_engine::{decision::Decision, time, view::GroupRow};
@@ -98,42 +95,6 @@ enum Fate {
     Keep,
 }
 
-/// Stop adding or removing in a region, in every group
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  weir kill-switch LON --adding --for 2h --reason \"image service is down\"
-  weir kill-switch --all --adding --removing --reason \"we are looking\"
-  weir kill-switch LON --lift")]
-pub struct KillSwitch {
-    /// The region
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    region: Option<String>,
-    /// Every region
-    #[arg(long)]
-    all: bool,
-    /// No server is added
-    #[arg(long)]
-    adding: bool,
-    /// No server is removed
-    #[arg(long)]
-    removing: bool,
-    /// Both are allowed again
-    #[arg(long, conflicts_with_all = ["adding", "removing"], required_unless_present_any = ["adding", "removing"])]
-    lift: bool,
-    /// How long: `90s`, `1h30m`, `7d`
-    #[arg(long = "for", value_name = "DURATION", conflicts_with_all = ["until", "lift"])]
-    length: Option<Length>,
-    /// Until when
-    #[arg(long, value_name = "TIME", conflicts_with = "lift")]
-    until: Option<String>,
-    /// Why
-    #[arg(long, value_name = "TEXT", required_unless_present = "lift", default_value = "", hide_default_value = true)]
-    reason: String,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 /// `weir force`.
 pub async fn force(args: &Force, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
     let client = Client::open(global, &args.connect)?;
@@ -213,34 +174,6 @@ pub async fn remove(args: &Remove, global: &Global, output: &mut Output) -> Resu
         let then = if args.servers == Fate::Delete { "are being deleted" } else { "are left running" };
         output.line(&format!("{group} is gone; its servers {then}"))?;
     }
-    Ok(Exit::Done)
-}
-
-/// `weir kill-switch`.
-pub async fn kill_switch(args: &KillSwitch, global: &Global, output: &mut Output) -> Result<Exit, Failure> {
-    let client = Client::open(global, &args.connect)?;
-    let region = args.region.clone().unwrap_or_default();
-    let mut body = Map::new();
-    body.insert("region".into(), region.clone().into());
-    body.insert("adding".into(), args.adding.into());
-    body.insert("removing".into(), args.removing.into());
-    body.insert("reason".into(), args.reason.clone().into());
-    let until = end(&client, args.length, args.until.as_deref()).await?;
-    until.map(|until| body.insert("until".into(), time::rfc3339(until).into()));
-    let answer = client.order(Method::POST, &["v1", "kill-switch"], &[], &Value::Object(body)).await??;
-    if output.json {
-        output.object(&answer)?;
-        return Ok(Exit::Done);
-    }
-    let place = if region.is_empty() { "every region".to_owned() } else { region };
-    let until = until.map(|until| format!(" until {}", Reader::on_day_of(WallClock.now_ms()).minute(until)));
-    let until = until.unwrap_or_default();
-    output.line(&match (args.adding, args.removing) {
-        (true, true) => format!("nothing is added or removed in {place}{until}"),
-        (true, false) => format!("nothing is added in {place}{until}"),
-        (false, true) => format!("nothing is removed in {place}{until}"),
-        (false, false) => format!("adding and removing are allowed again in {place}"),
-    })?;
     Ok(Exit::Done)
 }
 

@@ -61,6 +61,7 @@ weir_tests::promises! { @ Both::new();
         who_waits_for_a_step_is_woken_by_it;
     history: decisions_are_paged_newest_first, decisions_are_found_by_record, views_are_set_replaced_and_taken_away,
         tenants_do_not_see_each_other;
+    switches: a_switch_holds_across_reopening_until_it_ends_or_is_lifted;
     snapshots: a_snapshot_comes_back_as_it_was, no_snapshot_is_newer_than_the_position, a_snapshot_is_immutable,
         the_newest_that_is_not_too_new_is_offered, three_are_kept_and_not_all;
 }

@@ -84,3 +84,28 @@ fn a_server_is_protected_removed_detached_and_adopted_by_name() {
     assert!(status.contains("app         4      4"), "{status}");
     assert_eq!(server.end("-TERM"), Some(0));
 }
+
+#[test]
+fn a_kill_switch_says_beforehand_whom_it_would_hold() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &["app.weir"]);
+    server.ask_until(&["status"], |ended| ended.code == 0 && ended.out.contains(" ok"));
+    let ask = |words: &[&str]| {
+        let all: Vec<&str> = ["kill-switch"].iter().chain(words).copied().collect();
+        done(server.ask(&all))
+    };
+    let would = ask(&["LON", "--adding", "--for", "1h", "--reason", "images", "--dry-run"]);
+    assert!(would.starts_with("nothing would be added in LON until "), "{would}");
+    assert!(would.ends_with("; one group there:\n  app, LON: 2 ready of 2\n"), "{would}");
+    let nobody = ask(&["SYD", "--adding", "--removing", "--reason", "images", "--dry-run"]);
+    assert_eq!(nobody, "nothing would be added or removed in SYD; no group there\n");
+    assert!(
+        ask(&["--all", "--lift", "--dry-run"])
+            .starts_with("adding and removing would be allowed again in every region; one")
+    );
+    // None of it holds anything.
+    done(server.ask(&["force", "app", "surge"]));
+    assert!(ask(&["LON", "--adding", "--reason", "images"]).starts_with("nothing is added in LON"));
+    assert_eq!(server.ask(&["force", "app", "surge"]).code, 1);
+    assert_eq!(server.end("-TERM"), Some(0));
+}
