@@ -6,7 +6,7 @@
 
 use crate::config::Config;
 use clap::{CommandFactory, Parser, Subcommand};
-use std::{future::Future, path::PathBuf, process::ExitCode, time::Duration};
+use std::{future::Future, path::PathBuf, pin::Pin, process::ExitCode, time::Duration};
 use tokio::runtime::Builder;
 
 mod backtest;
@@ -186,7 +186,8 @@ fn wait(server: bool, work: impl Future<Output = Result<Exit, Failure>>) -> Resu
     let mut builder = if server { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| Failure::found(format!("this machine gives no threads: {error}")))?;
-    let ended = runtime.block_on(work);
+    // Boxed, so that the runtime's own code is compiled once and not for each command.
+    let ended = runtime.block_on(Box::pin(work) as Pin<Box<dyn Future<Output = _>>>);
     // What still blocks has had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended

@@ -1,5 +1,7 @@
 //! The one way to Cassandra. Every request goes through here: counted, of a bounded number at once, limited in time, and
 //! tried again while a node is away, since every statement of ours writes the same rows when it is carried out twice.
+//!
+//! The client is handed values behind `dyn`: made anew for each kind of row, its code would be a tenth of the whole build.
 
 use super::{
     super::{Error, Result},
@@ -12,7 +14,7 @@ use scylla::{
     deserialize::row::DeserializeRow,
     errors::ExecutionError,
     frame::types::Consistency,
-    response::{PagingState, query_result::QueryResult},
+    response::{PagingState, PagingStateResponse, query_result::QueryResult},
     serialize::row::SerializeRow,
     statement::{
         batch::{Batch, BatchType},
@@ -121,7 +123,11 @@ impl Link {
 
     /// Writes one row.
     pub(super) async fn write(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<()> {
-        self.persist(true, || self.session.execute_unpaged(statement, &values)).await.map(drop)
+        self.put(statement, &values).await
+    }
+
+    async fn put(&self, statement: &PreparedStatement, values: &dyn SerializeRow) -> Result<()> {
+        self.persist(true, || self.session.execute_unpaged(statement, values)).await.map(drop)
     }
 
     /// Writes rows of one partition, in as few requests as are fit. Of an error some may be written.
@@ -138,10 +144,14 @@ impl Link {
             let mut batch = Batch::new(BatchType::Unlogged);
             batch.set_is_idempotent(true);
             rows.iter().for_each(|_| batch.append_statement(statement.clone()));
-            let values: Vec<&V> = rows.iter().map(|row| &row.values).collect();
-            self.persist(true, || self.session.batch(&batch, &values)).await?;
+            let values: Vec<&dyn SerializeRow> = rows.iter().map(|row| &row.values as &dyn SerializeRow).collect();
+            self.put_all(&batch, &values).await?;
         }
         Ok(())
+    }
+
+    async fn put_all(&self, batch: &Batch, values: &[&dyn SerializeRow]) -> Result<()> {
+        self.persist(true, || self.session.batch(batch, values)).await.map(drop)
     }
 
     /// The first `most` rows, in pages of at most `page`.
@@ -159,8 +169,7 @@ impl Link {
         let (mut rows, mut from) = (Vec::new(), PagingState::start());
         while rows.len() < most {
             statement.set_page_size(i32::try_from(page.min(most - rows.len())).unwrap_or(i32::MAX));
-            let ask = || self.session.execute_single_page(&statement, &values, from.clone());
-            let (answer, next) = self.persist(false, ask).await?;
+            let (answer, next) = self.page(&statement, &values, &from).await?;
             let answer = answer.into_rows_result().map_err(|error| self.unreadable(&error))?;
             for row in answer.rows::<R>().map_err(|error| self.unreadable(&error))? {
                 rows.push(row.map_err(|error| self.unreadable(&error))?);
@@ -172,6 +181,15 @@ impl Link {
         }
         rows.truncate(most);
         Ok(rows)
+    }
+
+    async fn page(
+        &self,
+        statement: &PreparedStatement,
+        values: &dyn SerializeRow,
+        from: &PagingState,
+    ) -> Result<(QueryResult, PagingStateResponse)> {
+        self.persist(false, || self.session.execute_single_page(statement, values, from.clone())).await
     }
 
     /// All of `work`, a bounded number at once, the answers in their order. The first error ends it.
