@@ -236,6 +236,7 @@ impl Work {
             // The place in the topic is an order that rises, also over owners.
             Output::View { kind, tenant, name, row } => rows.views.push((offset, View { kind, tenant, name, row })),
             Output::Stepped(next) => rows.stepped = Some(next),
+            Output::Owned(_) => {}
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{
     failure::cannot,
     owner::Owner,
     reader::whole,
-    record::{Given, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
+    record::{Given, NOBODY, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
     settings::{ends, number},
 };
 use crate::clock::{Clock, WallClock};
@@ -72,6 +72,7 @@ impl Machines for Kafka {
 
     fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)> {
         self.follow(partition)?;
+        self.end_what_stands_open(partition)?;
         // Once, so that who asks first is not told that there are none.
         self.table.standing(partition, self.settings.patience)?;
         Ok(self.table.commands_after(partition, after, patience))
@@ -187,8 +188,37 @@ impl Kafka {
         Ok(committed)
     }
 
+    /// For the owner of the ledgers in this process, who may have nothing to commit for hours.
+    fn end_what_stands_open(&self, partition: u32) -> Result<()> {
+        let Some(tenure) = self.tenures().get(&(Machine::Settle, partition)).cloned() else { return Ok(()) };
+        // One that commits ends it by that.
+        let Ok(mut tenure) = tenure.try_lock() else { return Ok(()) };
+        let owned = encode(&Outgoing::Owned(tenure.epoch))?;
+        tenure.owner.end_if_lost(|out| {
+            if self.outputs_stand_open(partition)? {
+                out.send(&self.topics.outputs, None, Some(&owned))?;
+            }
+            out.send(&self.topics.ledger, Some(NOBODY), None)
+        })
+    }
+
+    /// Whether there is more in `outputs` than those see who see what is committed. Nothing is written there without need: a
+    /// partition without outputs is one that was never worked on.
+    fn outputs_stand_open(&self, partition: u32) -> Result<bool> {
+        let end =
+            |consumer| ends(consumer, &self.topics.outputs, partition, self.settings.patience).map(|(_, end)| end);
+        let all = end(&self.asker)?;
+        Ok(end(&self.positions)? < all)
+    }
+
     /// `even_gone`: also where the installation has gone elsewhere.
     pub(super) fn begin_step(&self, mut owner: Owner, partition: u32, even_gone: bool) -> Result<Tenure> {
+        // A place where nobody reads: that of `events` itself, open, would be lost under a new one.
+        let mut nowhere = TopicPartitionList::with_capacity(1);
+        nowhere
+            .add_partition_offset(&self.topics.control, 0, Offset::Offset(0))
+            .map_err(|error| cannot("write down a position", &error))?;
+        owner.transact(|_| Ok(()), Some((&nowhere, &self.group()?)))?;
         let standing = self.read_standing(partition)?;
         self.must_be_ours(&standing, partition)?;
         if standing.gone && !even_gone {
@@ -204,7 +234,13 @@ impl Kafka {
         let place = self.place(partition, &standing)?;
         let line = encode(&standing)?;
         let newest = owner.transact(
-            |out| out.send(&self.topics.commands, Some(STEPPED), Some(&line)),
+            |out| {
+                if self.outputs_stand_open(partition)? {
+                    let stepped = encode(&Outgoing::Stepped(standing.committed.next))?;
+                    out.send(&self.topics.outputs, None, Some(&stepped))?;
+                }
+                out.send(&self.topics.commands, Some(STEPPED), Some(&line))
+            },
             Some((&place, &self.group()?)),
         )?;
         let at = newest.get(&self.topics.commands).copied().unwrap_or_default();
@@ -214,13 +250,22 @@ impl Kafka {
 
     /// See [`Kafka::begin_step`].
     pub(super) fn begin_settle(&self, mut owner: Owner, partition: u32, even_gone: bool) -> Result<Tenure> {
+        owner.transact(|out| out.send(&self.topics.ledger, Some(NOBODY), None), None)?;
         let (Owned { epoch, gone }, ledgers) = self.read_ledgers(partition)?;
         if gone && !even_gone {
             return Err(self.gone());
         }
         let owned = Owned { epoch: epoch + 1, gone };
         let line = encode(&owned)?;
-        owner.transact(|out| out.send(&self.topics.ledger, Some(OWNER), Some(&line)), None)?;
+        owner.transact(
+            |out| {
+                if self.outputs_stand_open(partition)? {
+                    out.send(&self.topics.outputs, None, Some(&encode(&Outgoing::Owned(owned.epoch))?))?;
+                }
+                out.send(&self.topics.ledger, Some(OWNER), Some(&line))
+            },
+            None,
+        )?;
         Ok(Tenure { epoch: owned.epoch, owner, standing: Standing::default(), ledgers: Some(ledgers) })
     }
 

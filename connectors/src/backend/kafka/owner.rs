@@ -2,6 +2,13 @@
 //!
 //! Made by a take-over, which fences whoever had the name. After an error whose outcome is not known it is of no use any
 //! more: the way on is another take-over.
+//!
+//! A broker that is started again may hold a transaction for ended and have written its end nowhere: Apache Kafka 4.3.1, with
+//! no other broker beside it, looks for the partitions' leaders before it knows of any, and takes the partitions for deleted.
+//! Nobody reads past such a transaction, and a group's position in it is not told, until the name's next one ends in the same
+//! partitions. So a take-over ends one in each of them, before it reads there; and so does an owner that has nothing to commit,
+//! once it has lost its broker for a moment ([`Owner::end_if_lost`]). What stood open stands then: it was to be
+//! committed, or it is like a commit whose answer was lost.
 
 use super::{
     super::{Error, Result},
@@ -18,7 +25,10 @@ use rdkafka::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -33,7 +43,11 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 /// What became of the records of a transaction.
 #[derive(Default)]
-struct Deliveries(Mutex<Delivered>);
+struct Deliveries {
+    delivered: Mutex<Delivered>,
+    /// The broker was away since this was last asked.
+    lost: AtomicBool,
+}
 
 #[derive(Default)]
 struct Delivered {
@@ -44,11 +58,16 @@ struct Delivered {
 
 impl Deliveries {
     fn lock(&self) -> MutexGuard<'_, Delivered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(error = words(&error), reason, "an owner's producer");
+        self.lost.store(true, Ordering::Relaxed);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -90,6 +109,17 @@ impl Owner {
             .again(until, || owner.producer.init_transactions(settings.patience))
             .map_err(|error| cannot(&format!("take over `{name}`"), &error))?;
         Ok(owner)
+    }
+
+    /// Ends what may stand open since the broker was lost for a moment, by another transaction. Nothing, if it was not.
+    pub(super) fn end_if_lost(&mut self, fill: impl FnOnce(&Outgoing<'_>) -> Result<()>) -> Result<()> {
+        self.producer.poll(Duration::ZERO);
+        if self.over || !self.producer.context().lost.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let ended = self.transact(fill, None);
+        self.producer.context().lost.fetch_or(ended.is_err(), Ordering::Relaxed);
+        ended.map(drop)
     }
 
     /// Writes what `fill` puts into a transaction, with a position, and commits it. Answers the newest offset in each topic.

@@ -13,6 +13,8 @@ use weir_engine::{command::Command, decision::Decision};
 pub(super) const STEPPED: &str = "stepped";
 pub(super) const WRITTEN: &str = "written";
 pub(super) const OWNER: &str = "owner";
+/// The uid of no group: that its ledger is gone says nothing.
+pub(super) const NOBODY: &str = "0000000000000000";
 /// What keys of skips begin with; the offset follows.
 pub(super) const SKIP: &str = "skip ";
 
@@ -83,6 +85,8 @@ pub(super) enum Output {
     },
     /// All that was given at records before this offset stands before.
     Stepped(u64),
+    /// The ledgers are from here on in the hands of the owner with this epoch.
+    Owned(#[expect(dead_code, reason = "for people who read the topic")] u64),
 }
 
 /// As [`Output`] and [`Given`], for writing without a copy.
@@ -104,6 +108,7 @@ pub(super) enum Outgoing<'a> {
         row: Option<&'a Value>,
     },
     Stepped(u64),
+    Owned(u64),
     #[serde(untagged)]
     Given {
         mark: u64,
