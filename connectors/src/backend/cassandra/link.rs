@@ -1,7 +1,7 @@
 //! The one way to Cassandra. Every request goes through here: counted, of a bounded number at once, limited in time, and
 //! tried again while a node is away, since every statement of ours writes the same rows when it is carried out twice.
 //!
-//! The client is handed values behind `dyn`: made anew for each kind of row, its code would be a tenth of the whole build.
+//! The client is handed values behind `dyn`, so that its code is compiled once and not for each kind of row.
 
 use super::{
     super::{Error, Result},
