@@ -1,6 +1,8 @@
 //! The worker on the embedded store and the simulated cloud, with a clock that runs faster than the wall.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod clouds;
+
 use super::*;
 use crate::{
     backend::{
@@ -9,10 +11,11 @@ use crate::{
     },
     clock::{HeldClock, ScaledClock},
     executor::{
-        Answer, Cloud, CloudError, CloudErrorKind, LaunchBudget, Member, Seen, ServerOrder,
+        CloudError, CloudErrorKind, LaunchBudget,
         simulated::{self, Call, Simulated, Trouble},
     },
 };
+use clouds::{Judged, Late, One};
 use std::{
     collections::BTreeSet,
     sync::{
@@ -26,7 +29,6 @@ use weir_engine::{
     command::{Hands, Hold, Retired, Spec},
     event::{Event, Fact},
     id::Position,
-    ledger::Phase,
     outcome::{Happening, Outcome},
 };
 use weir_grammar::policy::{Balancer, Launch, RemoveOrder};
@@ -69,56 +71,6 @@ fn command(generation: u64, target: u32) -> Command {
         hold: Hold::default(),
         by_hand: Hands::default(),
         retired: None,
-    }
-}
-
-/// The simulated cloud, judged: no server may be ordered whose intent is not committed.
-struct Judged {
-    cloud: Simulated,
-    backend: Arc<Embedded>,
-    ordered: Mutex<BTreeSet<weir_engine::id::Slot>>,
-}
-
-impl Cloud for Judged {
-    fn list<'a>(&'a self, uid: GroupUid) -> Answer<'a, Vec<Seen>> {
-        self.cloud.list(uid)
-    }
-    fn create<'a>(&'a self, order: &'a ServerOrder) -> Answer<'a, String> {
-        let rows = self.backend.ledgers(0).unwrap();
-        let (_, bytes) = rows.iter().find(|(uid, _)| *uid == order.uid).expect("a ledger is committed");
-        let ledger = Ledger::from_bytes(bytes).unwrap();
-        assert_eq!(ledger.entries()[&order.slot].phase, Phase::Ordered, "{}", order.slot);
-        assert!(self.ordered.lock().unwrap().insert(order.slot), "{} is ordered twice", order.slot);
-        self.cloud.create(order)
-    }
-    fn delete<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
-        self.cloud.delete(id)
-    }
-    fn members<'a>(&'a self, balancer: &'a Balancer) -> Answer<'a, Vec<Member>> {
-        self.cloud.members(balancer)
-    }
-    fn join<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
-        self.cloud.join(balancer, address)
-    }
-    fn drain<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
-        self.cloud.drain(balancer, address)
-    }
-    fn leave<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
-        self.cloud.leave(balancer, address)
-    }
-}
-
-struct One {
-    cloud: Arc<Judged>,
-    budget: Option<LaunchBudget>,
-}
-
-impl Clouds for One {
-    fn cloud(&self, tenant: &str, region: &str) -> Option<Arc<dyn Cloud>> {
-        ((tenant, region) == ("acme", "LON")).then(|| Arc::clone(&self.cloud) as Arc<dyn Cloud>)
-    }
-    fn launch_budget(&self, _: &str, _: &str) -> Option<LaunchBudget> {
-        self.budget
     }
 }
 
@@ -312,45 +264,6 @@ async fn a_worker_whose_partition_was_taken_over_ends_and_orders_nothing() {
     let ended = rig.running.take().unwrap().await.unwrap();
     assert!(matches!(ended, Err(Error::Backend(backend::Error::Fenced { partition: 0 }))), "{ended:?}");
     assert_eq!(rig.cloud.made().unwrap(), 0);
-}
-
-/// A cloud whose listing takes its time, while the clock goes on.
-struct Late {
-    cloud: Simulated,
-    clock: HeldClock,
-    takes_ms: Arc<AtomicI64>,
-}
-
-impl Cloud for Late {
-    fn list<'a>(&'a self, uid: GroupUid) -> Answer<'a, Vec<Seen>> {
-        self.clock.pass(self.takes_ms.load(Ordering::Relaxed));
-        self.cloud.list(uid)
-    }
-    fn create<'a>(&'a self, order: &'a ServerOrder) -> Answer<'a, String> {
-        self.cloud.create(order)
-    }
-    fn delete<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
-        self.cloud.delete(id)
-    }
-    fn members<'a>(&'a self, balancer: &'a Balancer) -> Answer<'a, Vec<Member>> {
-        self.cloud.members(balancer)
-    }
-    fn join<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
-        self.cloud.join(balancer, address)
-    }
-    fn drain<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
-        self.cloud.drain(balancer, address)
-    }
-    fn leave<'a>(&'a self, balancer: &'a Balancer, address: &'a str) -> Answer<'a, ()> {
-        self.cloud.leave(balancer, address)
-    }
-}
-
-impl Clouds for Late {
-    fn cloud(&self, _: &str, _: &str) -> Option<Arc<dyn Cloud>> {
-        let (cloud, clock, takes_ms) = (self.cloud.clone(), self.clock.clone(), Arc::clone(&self.takes_ms));
-        Some(Arc::new(Self { cloud, clock, takes_ms }))
-    }
 }
 
 /// A process was stopped between its look and its calls, and ordered servers when it went on, for a partition that another
