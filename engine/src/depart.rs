@@ -26,7 +26,8 @@ use weir_grammar::policy::{Balancer, RemoveOrder};
 /// How long a balancer may fail to let go of a server until the server is deleted all the same, milliseconds. A balancer
 /// that is gone must not make its servers immortal.
 pub const LET_GO_WITHIN_MS: i64 = 300_000;
-/// How long a balancer may not answer until the address of a server that is gone is left in it, milliseconds.
+/// How long a balancer may not answer, or not do what it is asked, until the address of a server that is gone is left in it,
+/// milliseconds.
 pub const LEFT_WITHIN_MS: i64 = 3_600_000;
 /// The wait until a deletion is asked for again, milliseconds.
 pub const DELETE_AGAIN_MS: i64 = 10_000;
@@ -255,15 +256,15 @@ fn delete(
             }
         }
     }
-    if still_in && hold.repair {
+    if (seen.is_some() && hold.remove) || (still_in && hold.repair) {
         // As long as we may not ask it to, the balancer's time to let go does not run: nobody would ask it afterwards.
         if let Some(entry) = ledger.entries.get_mut(&slot) {
             entry.since_ms = now_ms;
         }
         return;
     }
-    // Its server is gone: only its address is left, and a balancer that answers badly for a while is asked again.
-    let patient = patient || (seen.is_none() && now_ms - entry.since_ms < LEFT_WITHIN_MS && mute(entry, look));
+    // Its server is gone: only its address is left, and a balancer that does not let go of it for a while is asked again.
+    let patient = patient || (seen.is_none() && now_ms - entry.since_ms < LEFT_WITHIN_MS && may_let_go(entry, look));
     if still_in && patient && !planted::is(Bug::DeletedServing) {
         return;
     }
@@ -294,13 +295,15 @@ fn delete(
     }
 }
 
-/// One of its balancers does not answer for now, which is not to say that it is gone.
-fn mute(entry: &Entry, look: &Observation) -> bool {
-    let later = |balancer: &Balancer| match look.members.get(balancer) {
+/// One of its balancers may yet let go of it: it answers, and has its address; or it does not answer for now, which is not
+/// to say that it is gone.
+fn may_let_go(entry: &Entry, look: &Observation) -> bool {
+    let may = |(balancer, standing): (&Balancer, Standing)| match look.members.get(balancer) {
+        Some(Ok(_)) => standing != Standing::Out,
         Some(Err(error)) => matches!(error.kind, CloudErrorKind::Later { .. } | CloudErrorKind::Unclear),
-        Some(Ok(_)) | None => false,
+        None => false,
     };
-    entry.balancers.iter().any(later)
+    standings(entry, look).into_iter().any(may)
 }
 
 fn is_deletable(seen: &Seen) -> bool {
