@@ -2,7 +2,10 @@
 
 use super::{at, cql, filled, new_log, offered, open, view};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 use weir::{
     backend::{
         Error, History, HistoryWriter, ViewKind,
@@ -39,6 +42,23 @@ fn who_is_not_let_in_is_told_why() {
     assert!(said.contains("the keyspace `nowhere` has no tables of Weir's yet: run `weir setup`"), "{said}");
     let said = why(Settings { ca_file: Some("/nowhere/ca.pem".into()), ..node.settings() });
     assert!(said.contains("`/nowhere/ca.pem` holds no certificates") || said.contains("--features tls"), "{said}");
+}
+
+/// Several machines of a new installation set up at once: Cassandra lists a table a moment before it can be read.
+#[test]
+fn setups_at_once_do_not_stumble_over_each_other() {
+    let (node, _runs) = Node::shared();
+    for turn in 0..3 {
+        let settings = Settings { keyspace: format!("weir_at_once_{turn}"), ..node.settings() };
+        let setups: Vec<_> = std::iter::repeat_with(|| settings.clone())
+            .take(6)
+            .map(|each| thread::spawn(move || cassandra::setup(&each)))
+            .collect();
+        for setup in setups {
+            setup.join().unwrap().unwrap();
+        }
+        cql::<()>(node, &format!("DROP KEYSPACE weir_at_once_{turn}"));
+    }
 }
 
 /// `weir setup` as often as one likes; what it cannot change it names.

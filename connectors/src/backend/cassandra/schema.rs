@@ -12,15 +12,24 @@ use std::collections::BTreeMap;
 const SCHEMA: &str = include_str!("../../../schema.cql");
 /// The schema that this build reads and writes.
 const VERSION: u32 = 1;
+/// The statements that make the keyspace and `meta`, which says the version. They come before it is asked for: Cassandra
+/// lists a table a moment before it can be read, and can read it once who made it has an answer. So of several setups at
+/// once none stumbles over what another has half made.
+const UP_TO_META: usize = 2;
 
 /// Makes the keyspace and the tables where they are missing. Done again, it changes nothing.
 pub(super) async fn setup(link: &Link, settings: &Settings) -> Result<()> {
     let keyspace = &settings.keyspace;
+    let statements = statements(keyspace, &settings.replication);
+    let (first, others) = statements.split_at(UP_TO_META.min(statements.len()));
+    for statement in first {
+        link.define(statement).await?;
+    }
     if let Some(found) = version(link, keyspace).await?.filter(|found| *found > VERSION) {
         return Err(newer(keyspace, found));
     }
-    for statement in statements(keyspace, &settings.replication) {
-        link.define(&statement).await?;
+    for statement in others {
+        link.define(statement).await?;
     }
     let done = format!("INSERT INTO {keyspace}.meta (name, value) VALUES ('schema', '{VERSION}')");
     link.define(&done).await?;
@@ -119,5 +128,6 @@ mod tests {
         let expected = "CREATE KEYSPACE IF NOT EXISTS weir_1 WITH replication = \
                         {'class': 'NetworkTopologyStrategy', 'east': 3, 'west': 2}";
         assert_eq!(keyspace, Some(expected));
+        assert!(statements[UP_TO_META - 1].contains("weir_1.meta"), "{statements:#?}");
     }
 }
