@@ -73,12 +73,13 @@ pub(crate) fn recover<E: Engine>(
             let text = format!("there is no record before `{asked}` yet: the log ends at `{end}`");
             return Err(backend::Error::OutOfRange(text).into());
         }
-        for line in lines {
-            let line = skips.obey(line);
-            let at = Position { partition, offset: line.offset };
-            // Muted: what comes out was committed when it was first decided.
-            state.step(&line).map_err(|reason| Error::Halted { at, reason })?;
-        }
+        let lines: Vec<backend::Line> = lines.into_iter().map(|line| skips.obey(line)).collect();
+        let mut done = 0;
+        // Muted: what comes out was committed when it was first decided.
+        state.step_all(&lines, &mut |_| done += 1).map_err(|reason| {
+            let offset = lines.get(done).map_or(until, |line| line.offset);
+            Error::Halted { at: Position { partition, offset }, reason }
+        })?;
     }
     Ok(Recovered { state, snapshot, snapshot_ms })
 }

@@ -91,7 +91,7 @@ fn look(step: &mut Step<'_>, id: GroupId, cause: &str, deed: &Deed) {
 
 /// A member by any of its names, or by its slot: `3.1`, or `3` for whoever holds that place.
 fn find(step: &mut Step<'_>, tenant: &str, id: GroupId, named: &str) -> Option<(Slot, String, Stage)> {
-    let known = step.tenant(tenant).servers.find(&[named]).filter(|(group, _)| *group == id).map(|(_, slot)| slot);
+    let known = step.tenant(tenant).servers.find([named]).filter(|(group, _)| *group == id).map(|(_, slot)| slot);
     let members = &step.group(id)?.members;
     let slot = known.or_else(|| named.parse::<Slot>().ok().filter(|slot| members.get(*slot).is_some()));
     let place = named.parse::<u32>().ok();
@@ -105,7 +105,7 @@ fn find(step: &mut Step<'_>, tenant: &str, id: GroupId, named: &str) -> Option<(
 fn adopt(step: &mut Step<'_>, tenant: &str, id: GroupId, server: &str) -> What {
     let number = step.position.offset;
     let owner = step.tenant(tenant);
-    if let Some((of, slot)) = owner.servers.find(&[server]) {
+    if let Some((of, slot)) = owner.servers.find([server]) {
         let of = step.partition.at(of).map_or_else(String::new, |group| group.name.clone());
         return What::Refuse(format!("it is server {slot} of group `{of}` already"));
     }

@@ -55,8 +55,8 @@ impl Directory {
 
     /// The server that is called by any of some names, by the first that says anything.
     #[must_use]
-    pub fn find(&self, names: &[&str]) -> Option<(GroupId, Slot)> {
-        names.iter().find_map(|name| self.latest.get(*name).copied())
+    pub fn find<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<(GroupId, Slot)> {
+        names.into_iter().find_map(|name| self.latest.get(name).copied())
     }
 }
 
@@ -77,13 +77,13 @@ mod tests {
                 let (group, slot) = servers[(first + place) % 3];
                 directory.know(&address, group, slot);
             }
-            assert_eq!(directory.find(&["nobody", "10.0.0.1"]), Some((1, slot(1, 1))));
+            assert_eq!(directory.find(["nobody", "10.0.0.1"]), Some((1, slot(1, 1))));
             directory.forget(&address, 1, slot(1, 1));
-            assert_eq!(directory.find(&["10.0.0.1"]), Some((0, slot(2, 1))));
+            assert_eq!(directory.find(["10.0.0.1"]), Some((0, slot(2, 1))));
             directory.forget(&address, 0, slot(1, 2));
-            assert_eq!(directory.find(&["10.0.0.1"]), Some((0, slot(2, 1))));
+            assert_eq!(directory.find(["10.0.0.1"]), Some((0, slot(2, 1))));
             directory.forget(&address, 0, slot(2, 1));
-            assert_eq!(directory.find(&["10.0.0.1"]), None);
+            assert_eq!(directory.find(["10.0.0.1"]), None);
             assert!(directory.alike.is_empty());
         }
     }

@@ -84,7 +84,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
         decided: now_ms,
         cause: case.position,
         by: name,
-        spec: case.wiring.spec.clone(),
+        spec: (*case.wiring.spec).clone(),
         hold,
         by_hand: hands,
         retired: None,

@@ -72,7 +72,7 @@ pub(crate) fn apply_hot(step: &mut Step<'_>, scanned: &Scanned<'_>) {
 
 impl<'a> From<&'a About> for AboutRef<'a> {
     fn from(about: &'a About) -> Self {
-        Self::new(about.server.iter().map(String::as_str), about.group.as_deref())
+        Self { server: about.server.as_slice().into(), group: about.group.as_deref() }
     }
 }
 
@@ -107,7 +107,7 @@ impl Audience {
     /// The group of the server, else the group that is named, and all that listen to what is about nobody.
     fn of(step: &Step<'_>, tenant: &str, about: &AboutRef<'_>) -> Self {
         let Some(owner) = step.partition.tenant(tenant) else { return Self { server: None, groups: SmallVec::new() } };
-        let server = owner.servers.find(about.server());
+        let server = owner.servers.find(about.server.iter());
         let named = server.map(|(id, _)| id).or_else(|| owner.groups.get(about.group?).copied());
         let mut groups = SmallVec::from_slice(&owner.listeners);
         if let Some(id) = named.filter(|id| !groups.contains(id)) {
@@ -183,7 +183,7 @@ fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &AlarmRef<'_>) {
 
 /// The key of whom a shared alarm is about; apart from every slot's key, which has its top bit clear.
 fn subject(about: &AboutRef<'_>) -> u64 {
-    match about.server().first() {
+    match about.server.iter().next() {
         None => SHARED,
         Some(name) => {
             let mut first = [0; 8];

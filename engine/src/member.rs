@@ -151,6 +151,11 @@ impl Members {
         self.ready().map(|(_, warm)| warm).filter(|warm| *warm > now_ms).min()
     }
 
+    /// They are on their way into the cache.
+    pub(crate) fn fetch(&self) {
+        self.servers.fetch();
+    }
+
     /// A member.
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<&Member> {

@@ -90,7 +90,7 @@ impl Partition {
             decided: self.state.t_ms,
             cause: Position { partition: self.state.partition, offset },
             by: "import".into(),
-            spec: program.wiring()?.spec.clone(),
+            spec: (*program.wiring()?.spec).clone(),
             hold: group.hold,
             by_hand: group.by_hand.sent.clone(),
             retired: None,

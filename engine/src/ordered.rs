@@ -1,6 +1,7 @@
 //! A small map as a sorted list: for the few panes of a series and the servers of a window, which are read in order and
 //! nearly always grow at the end. One block of memory, where a tree would have many.
 
+use crate::fetch;
 use serde::{Deserialize, Serialize};
 
 /// Up to so many, memory is taken for one at a time.
@@ -95,6 +96,11 @@ impl<K: Ord + Copy, V> Ordered<K, V> {
     /// Takes the first away.
     pub fn drop_first(&mut self) {
         self.0.drain(..1.min(self.0.len()));
+    }
+
+    /// All of them are on their way into the cache.
+    pub(crate) fn fetch(&self) {
+        fetch::list(&self.0);
     }
 
     /// How many there are.

@@ -4,6 +4,7 @@
 //! order of (instant, group), before the record that moved `t` past them is applied; so a decision depends on the log
 //! alone and not on how often the clock was written down.
 
+mod ahead;
 mod snapshot;
 mod step;
 
@@ -18,11 +19,14 @@ use crate::{
     group::Group,
     id::GroupUid,
     index::Index,
-    intake, rows, scan, semantics,
+    intake, rows,
+    scan::{self, Scanned},
+    semantics,
     tenant::{GroupId, Program, Tenant},
     view::Row,
 };
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
 /// At most this many groups act by their timers on one record; the rest on the next, which follows at once.
@@ -75,6 +79,17 @@ pub struct Effects {
     pub rows: Vec<Row>,
     /// The record was a tick: nothing but the time.
     pub tick: bool,
+}
+
+/// A line of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Its offset.
+    pub offset: u64,
+    /// The log's clock when it was appended, epoch milliseconds.
+    pub appended_ms: i64,
+    /// The event.
+    pub bytes: &'a [u8],
 }
 
 /// A record at which a partition must stop.
@@ -196,12 +211,40 @@ impl Partition {
     /// # Errors
     /// As for `step`, and where the line is no event that this build knows.
     pub fn step_line(&mut self, offset: u64, appended_ms: i64, line: &[u8]) -> Result<Effects, Halt> {
-        if let Some(scanned) = scan::event(line) {
-            return self.apply(offset, scanned.time, appended_ms, |step| intake::apply_hot(step, &scanned));
+        self.step_scanned(&Line { offset, appended_ms, bytes: line }, scan::event(line).as_ref())
+    }
+
+    fn step_scanned(&mut self, line: &Line<'_>, scanned: Option<&Scanned<'_>>) -> Result<Effects, Halt> {
+        let Line { offset, appended_ms, bytes } = *line;
+        if let Some(scanned) = scanned {
+            return self.apply(offset, scanned.time, appended_ms, |step| intake::apply_hot(step, scanned));
         }
-        match Event::from_line(line) {
+        match Event::from_line(bytes) {
             Ok(event) => self.step(&Record { offset, appended_ms, event }),
             Err(error) => Err(Halt::Unreadable { offset, why: error.to_string() }),
+        }
+    }
+
+    /// Applies records one after the other, as [`step_line`](Self::step_line) does each of them, and hands on each one's
+    /// effects. What the steps will read of memory is fetched for several of them together.
+    ///
+    /// # Errors
+    /// As for `step_line`; the records before that one are applied and handed on.
+    pub fn step_lines<'a>(
+        &mut self,
+        lines: impl IntoIterator<Item = Line<'a>>,
+        mut each: impl FnMut(Effects),
+    ) -> Result<(), Halt> {
+        let mut lines = lines.into_iter().map(|line| (line, scan::event(line.bytes)));
+        loop {
+            let batch: SmallVec<[_; ahead::BATCH]> = lines.by_ref().take(ahead::BATCH).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            ahead::facts(self, batch.iter().filter_map(|(_, scanned)| scanned.as_ref()));
+            for (line, scanned) in &batch {
+                each(self.step_scanned(line, scanned.as_ref())?);
+            }
         }
     }
 

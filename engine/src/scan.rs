@@ -5,13 +5,14 @@
 //! a field it does not know) is left to the full parser. It never reads a line differently than that one; a property
 //! test holds the two together.
 
+use crate::names::Names;
 use weir_grammar::{policy::AlarmState, quantity::Quantity};
 
 /// Names of one server that a fact may carry.
 pub const NAMES_MAX: usize = 8;
 
 /// A line in its parts, borrowed from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Scanned<'a> {
     /// The event's time, epoch milliseconds.
     pub time: i64,
@@ -22,7 +23,7 @@ pub struct Scanned<'a> {
 }
 
 /// A fact of a hot kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Hot<'a> {
     /// Nothing but the time.
     Tick,
@@ -33,16 +34,16 @@ pub enum Hot<'a> {
 }
 
 /// Whom a fact is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct AboutRef<'a> {
-    names: [&'a str; NAMES_MAX],
-    count: usize,
+    /// What the sender calls the server.
+    pub server: Names<'a>,
     /// The group's name.
     pub group: Option<&'a str>,
 }
 
 /// An alarm's state, as far as a decision reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct AlarmRef<'a> {
     /// What the sender calls it.
     pub name: &'a str,
@@ -55,7 +56,7 @@ pub struct AlarmRef<'a> {
 }
 
 /// A measured value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct SampleRef<'a> {
     /// What the sender calls the metric.
     pub metric: &'a str,
@@ -67,28 +68,12 @@ pub struct SampleRef<'a> {
     pub about: AboutRef<'a>,
 }
 
-/// The samples of one event. Checked whole when the line was scanned, so reading them again cannot fail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The samples of one event. Checked whole when the line was scanned, so reading on in them cannot fail.
+#[derive(Clone, Debug)]
 pub struct Samples<'a> {
+    /// Kept from the check: most events have one sample, which is so read once.
+    next: Option<SampleRef<'a>>,
     rest: Cursor<'a>,
-}
-
-impl<'a> AboutRef<'a> {
-    /// A server by its names (those beyond [`NAMES_MAX`] are not looked at) or a group.
-    pub fn new(server: impl IntoIterator<Item = &'a str>, group: Option<&'a str>) -> Self {
-        let mut about = Self { names: [""; NAMES_MAX], count: 0, group };
-        for (place, name) in about.names.iter_mut().zip(server) {
-            *place = name;
-            about.count += 1;
-        }
-        about
-    }
-
-    /// What the sender calls the server.
-    #[must_use]
-    pub fn server(&self) -> &[&'a str] {
-        self.names.get(..self.count).unwrap_or_default()
-    }
 }
 
 /// Scans a line; `None` where the full parser must read it.
@@ -107,11 +92,12 @@ pub fn event(line: &[u8]) -> Option<Scanned<'_>> {
     let fact = match at.rest().first()? {
         b's' => {
             at.eat(b"samples\",\"data\":[")?;
-            let samples = Samples { rest: at };
+            let next = at.sample_or_end()?;
+            let samples = Samples { next, rest: at };
             // Once through, so that nothing is applied of a line that turns out to be another's business.
-            let mut check = samples.clone();
-            while check.read()?.is_some() {}
-            at = check.rest;
+            if next.is_some() {
+                while at.sample_or_end()?.is_some() {}
+            }
             Hot::Samples(samples)
         }
         b'a' => {
@@ -128,19 +114,10 @@ pub fn event(line: &[u8]) -> Option<Scanned<'_>> {
 }
 
 impl<'a> Samples<'a> {
-    /// The next sample; `Some(None)` at the end, `None` where the form is another.
-    fn read(&mut self) -> Option<Option<SampleRef<'a>>> {
-        if self.rest.eat(b"]").is_some() {
-            return Some(None);
-        }
-        let sample = self.rest.sample()?;
-        // A comma parts two samples, and the bracket that ends them is read next time.
-        if self.rest.eat(b",").is_some() {
-            self.rest.peek(b'{')?;
-        } else {
-            self.rest.peek(b']')?;
-        }
-        Some(Some(sample))
+    /// The next one, which stays the next.
+    #[must_use]
+    pub fn first(&self) -> Option<&SampleRef<'a>> {
+        self.next.as_ref()
     }
 }
 
@@ -148,12 +125,14 @@ impl<'a> Iterator for Samples<'a> {
     type Item = SampleRef<'a>;
 
     fn next(&mut self) -> Option<SampleRef<'a>> {
-        self.read().flatten()
+        let sample = self.next.take()?;
+        self.next = self.rest.sample_or_end().flatten();
+        Some(sample)
     }
 }
 
 /// A line, and how far it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Cursor<'a> {
     line: &'a str,
     at: usize,
@@ -202,41 +181,40 @@ impl<'a> Cursor<'a> {
     /// An integer as the door writes it: no plus, no leading zeros, no fraction.
     fn integer(&mut self) -> Option<i64> {
         let rest = self.rest();
-        let sign = usize::from(rest.first() == Some(&b'-'));
-        let digits = rest.get(sign..)?;
-        let count = digits.iter().position(|byte| !byte.is_ascii_digit())?;
-        let padded = count > 1 && digits.first() == Some(&b'0');
-        let text = self.line.get(self.at..self.at + sign + count)?;
-        if padded || count == 0 || text == "-0" {
+        let negative = rest.first() == Some(&b'-');
+        let digits = rest.get(usize::from(negative)..)?;
+        let (mut number, mut count) = (0_i64, 0_usize);
+        // Towards the lesser end, which reaches one further.
+        for digit in digits.iter().map_while(|byte| byte.is_ascii_digit().then(|| i64::from(byte & 0x0f))) {
+            number = number.checked_mul(10)?.checked_sub(digit)?;
+            count += 1;
+        }
+        let padded = digits.first() == Some(&b'0') && (count > 1 || negative);
+        if padded || count == 0 {
             return None;
         }
-        self.at += sign + count;
-        text.parse().ok()
+        self.at += usize::from(negative) + count;
+        if negative { Some(number) } else { number.checked_neg() }
     }
 
     /// An instant in our one form, `2026-11-24T07:12:03.123Z`.
     fn instant(&mut self) -> Option<i64> {
         let quoted: &[u8; 26] = self.rest().first_chunk()?;
-        #[rustfmt::skip] // One line as the text is one line.
-        let [
-            b'"', y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', f0, f1, f2,
-            b'Z', b'"',
-        ] = *quoted
-        else {
+        let (words, tail) = quoted.split_first_chunk::<24>()?;
+        let word = |at: usize| Some(u64::from_le_bytes(*words.get(at..)?.first_chunk()?));
+        // `"2026-11` `-24T07:1` `2:03.123` `Z"`, with `x` for digits.
+        let date = Digits::of(word(0)?, b"\"xxxx-xx")?;
+        let middle = Digits::of(word(8)?, b"-xxTxx:x")?;
+        let end = Digits::of(word(16)?, b"x:xx.xxx")?;
+        if tail != b"Z\"" {
             return None;
-        };
-        let mut shaped = true;
-        let mut number = |digits: &[u8]| {
-            digits.iter().fold(0_i64, |sum, byte| {
-                shaped &= byte.is_ascii_digit();
-                sum * 10 + i64::from(byte & 0x0f)
-            })
-        };
-        let (year, month, day) = (number(&[y0, y1, y2, y3]), number(&[m0, m1]), number(&[d0, d1]));
-        let (hour, minute, second) = (number(&[h0, h1]), number(&[n0, n1]), number(&[s0, s1]));
-        let millis = number(&[f0, f1, f2]);
+        }
+        let (year, month) = (date.two(1) * 100 + date.two(3), date.two(6));
+        let (day, hour) = (middle.two(1), middle.two(4));
+        let (minute, second) = (middle.one(7) * 10 + end.one(0), end.two(2));
+        let millis = end.one(5) * 100 + end.two(6);
         // Leap seconds are the full parser's to judge.
-        if !shaped || hour > 23 || minute > 59 || second > 59 {
+        if hour > 23 || minute > 59 || second > 59 {
             return None;
         }
         if !(1..=12).contains(&month) || !(1..=28).contains(&day) && !is_day(year, month, day) {
@@ -248,21 +226,41 @@ impl<'a> Cursor<'a> {
     }
 
     fn about(&mut self) -> Option<AboutRef<'a>> {
-        let mut about = AboutRef::new([], None);
+        let mut about = AboutRef::default();
         if self.eat(b",\"server\":[").is_some() {
-            loop {
-                *about.names.get_mut(about.count)? = self.string()?;
-                about.count += 1;
-                if self.eat(b",").is_none() {
-                    break;
-                }
+            let begins = self.at;
+            self.string()?;
+            let mut count = 1;
+            while self.eat(b",").is_some() {
+                self.string()?;
+                count += 1;
             }
+            about.server = Names::scanned(self.line.get(begins..self.at)?);
             self.eat(b"]")?;
+            // More than are looked at are the full parser's.
+            if count > NAMES_MAX {
+                return None;
+            }
         }
         if self.eat(b",\"group\":").is_some() {
             about.group = Some(self.string()?);
         }
         Some(about)
+    }
+
+    /// The next of some samples; `Some(None)` at the end, `None` where the form is another.
+    fn sample_or_end(&mut self) -> Option<Option<SampleRef<'a>>> {
+        if self.eat(b"]").is_some() {
+            return Some(None);
+        }
+        let sample = self.sample()?;
+        // A comma parts two samples, and the bracket that ends them is read next time.
+        if self.eat(b",").is_some() {
+            self.peek(b'{')?;
+        } else {
+            self.peek(b']')?;
+        }
+        Some(Some(sample))
     }
 
     fn sample(&mut self) -> Option<SampleRef<'a>> {
@@ -300,12 +298,45 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// One in each byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+/// The top bit of each.
+const TOPS: u64 = 0x8080_8080_8080_8080;
+
+/// Eight bytes of a text, some of them digits.
+#[derive(Clone, Copy)]
+struct Digits([u8; 8]);
+
+impl Digits {
+    /// The bytes of a word that has a digit wherever `form` has an `x`, and else what stands there.
+    #[inline]
+    fn of(word: u64, form: &[u8; 8]) -> Option<Self> {
+        const ZEROS: u64 = 0x3030_3030_3030_3030;
+        let [mut digits, mut others] = [[0_u8; 8]; 2];
+        for ((digit, other), byte) in digits.iter_mut().zip(&mut others).zip(form) {
+            let is_digit = *byte == b'x';
+            (*digit, *other) = if is_digit { (0xff, 0) } else { (0, *byte) };
+        }
+        let (mask, others) = (u64::from_le_bytes(digits), u64::from_le_bytes(others));
+        let values = (word ^ ZEROS) & mask;
+        // A value over nine carries into its byte's top bit, and so does none that is nine or less.
+        let carried = (values & !TOPS).wrapping_add(EACH * (0x80 - 10)) | values;
+        (word & !mask == others && carried & TOPS == 0).then(|| Self(values.to_le_bytes()))
+    }
+
+    fn one(self, at: usize) -> i64 {
+        self.0.get(at).copied().unwrap_or_default().into()
+    }
+
+    fn two(self, at: usize) -> i64 {
+        self.one(at) * 10 + self.one(at + 1)
+    }
+}
+
 /// The place of the first byte of eight that no plain string has within it (a quote, a backslash, a control character);
 /// 8 where there is none. A byte that is zero after a subtraction sets its top bit, as in any text on words as sets of
 /// bytes; what a borrow sets wrongly lies above the first.
 fn ends(word: u64) -> usize {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & TOPS;
     let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
     ((below(word, 0x20) | is(b'"') | is(b'\\')).trailing_zeros() / 8) as usize
@@ -389,7 +420,7 @@ mod tests {
     }
 
     fn same_about(scanned: AboutRef<'_>, parsed: &About) -> bool {
-        scanned.server() == parsed.server && scanned.group == parsed.group.as_deref()
+        scanned.server.iter().eq(parsed.server.iter().map(String::as_str)) && scanned.group == parsed.group.as_deref()
     }
 
     /// What was scanned is what the full parser reads.

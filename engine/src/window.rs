@@ -82,6 +82,16 @@ impl Window {
         Self { pane_ms: pane_ms.max(1), keep, with_sketch: sketch, floor: i64::MIN, series: Ordered::default() }
     }
 
+    /// Its series are on their way into the cache.
+    pub(crate) fn fetch_series(&self) {
+        self.series.fetch();
+    }
+
+    /// Likewise the samples of its series.
+    pub(crate) fn fetch_samples(&self) {
+        self.series.values().for_each(Series::fetch);
+    }
+
     /// Adds a sample of `server` (its key, 0 where the metric is shared) to its own pane, late ones too. What lies
     /// before the kept panes is dropped.
     pub fn insert(&mut self, server: u64, at_ms: i64, value: Quantity) {

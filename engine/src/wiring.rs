@@ -4,7 +4,7 @@
 //! the group's state is kept in lists of the same order. A new version of the policy gives new places; `deploy` moves
 //! the state over by name (rule 20).
 
-use crate::{command::Spec, condition, group::Group, window::pane_ms, words};
+use crate::{command::Spec, condition, fetch, group::Group, window::pane_ms, words};
 use std::sync::Arc;
 use weir_grammar::{
     policy::{self, Aggregate, Condition, Counted, Func, Policy, Rule, Trigger},
@@ -27,8 +27,8 @@ pub struct Wiring {
     pub silences: Vec<Option<Millis>>,
     /// The longest look-back of a counted event; what is older is forgotten.
     pub counts_over: Millis,
-    /// What its servers are.
-    pub spec: Spec,
+    /// What its servers are. Boxed, since only a command asks.
+    pub spec: Box<Spec>,
     /// A fingerprint of `spec`.
     pub spec_print: Arc<str>,
     /// Each rule's name, as the memories of its groups share it.
@@ -64,6 +64,14 @@ pub struct Pane {
 }
 
 impl Wiring {
+    /// Its lists are on their way into the cache.
+    pub(crate) fn fetch_lists(&self) {
+        fetch::list(&self.aggregates);
+        fetch::list(&self.windows);
+        fetch::list(&self.reads);
+        fetch::list(&self.silences);
+    }
+
     /// Wires a group.
     #[must_use]
     pub fn new(policy: &Policy, plan: &policy::Group, spec: Spec) -> Self {
@@ -76,7 +84,7 @@ impl Wiring {
                 .map(|metric| condition::shortest_silence(&plan.rules, metric))
                 .collect(),
             counts_over: plan.rules.iter().map(longest_count).max().unwrap_or_default(),
-            spec,
+            spec: Box::new(spec),
             spec_print: Arc::from(spec_print.as_str()),
             names: plan.rules.iter().map(|rule| Arc::from(rule.name.as_str())).collect(),
             meanings: plan.rules.iter().map(|rule| Arc::from(meaning(rule))).collect(),

@@ -9,7 +9,7 @@ use weir_engine::{
     event::{About, Alarm, Control, Deploy, Event, Fact, Force, Order, Record, Right, Sample, Tick, Version},
     grammar::{policy::AlarmState, quantity::Quantity},
     id::Position,
-    partition::Partition,
+    partition::{Effects, Halt, Line, Partition},
     replay::{How, Replay, compare},
 };
 
@@ -181,6 +181,46 @@ proptest! {
             let found = compare(at(record), &more, decisions).unwrap();
             prop_assert!(matches!(found.how, How::NotMade { .. }), "{}", found);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What is fetched of memory beforehand decides nothing.
+    #[test]
+    fn lines_decide_the_same_one_by_one_and_in_batches(
+        steps in prop::collection::vec(step(), 1..80),
+        sizes in prop::collection::vec(1..40_usize, 1..5),
+    ) {
+        let records = records(&steps);
+        let texts: Vec<String> = records.iter().map(|record| record.event.to_line()).collect();
+        let lines: Vec<Line<'_>> = records
+            .iter()
+            .zip(&texts)
+            .map(|(record, text)| Line { offset: record.offset, appended_ms: record.appended_ms, bytes: text.as_bytes() })
+            .collect();
+        let mut alone = Partition::new("log", 0);
+        let expected: Vec<Effects> =
+            lines.iter().map(|line| alone.step_line(line.offset, line.appended_ms, line.bytes).unwrap()).collect();
+        let (mut together, mut given, mut rest) = (Partition::new("log", 0), Vec::new(), lines.as_slice());
+        for size in sizes.into_iter().cycle() {
+            let batch = rest.split_off(..size.min(rest.len())).unwrap();
+            together.step_lines(batch.iter().copied(), |effects| given.push(effects)).unwrap();
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(given, expected);
+        prop_assert_eq!(together.state_digest(), alone.state_digest());
+        // One that cannot be read ends the batch, and what came before it stands.
+        let unreadable = Line { offset: together.next() + 1, appended_ms: 0, bytes: b"{}" };
+        let tick = Event { specversion: Version::V1, id: String::new(), source: "/test".into(), time: 0, tenant: String::new(), fact: Fact::Tick(Tick {}) }.to_line();
+        let readable = Line { offset: together.next(), appended_ms: 0, bytes: tick.as_bytes() };
+        let mut before = 0;
+        let halt = together.step_lines([readable, unreadable], |_| before += 1).unwrap_err();
+        prop_assert!(matches!(halt, Halt::Unreadable { offset, .. } if offset == unreadable.offset), "{halt}");
+        prop_assert_eq!((before, together.next()), (1, unreadable.offset));
     }
 }
 

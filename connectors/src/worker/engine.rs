@@ -2,7 +2,7 @@
 //! themselves.
 
 use crate::backend::Line;
-use weir_engine::partition::{Effects, Partition};
+use weir_engine::partition::{self, Effects, Partition};
 
 /// A pure machine that a log drives.
 pub trait Engine: Sized + Send + 'static {
@@ -23,6 +23,14 @@ pub trait Engine: Sized + Send + 'static {
     /// # Errors
     /// Where the partition must stop, in words; nothing of the record is applied then.
     fn step(&mut self, line: &Line) -> Result<Effects, String>;
+
+    /// Applies records one after the other, as [`Engine::step`] does each of them, and hands on each one's effects.
+    ///
+    /// # Errors
+    /// As for `step`; the records before that one are applied and handed on.
+    fn step_all(&mut self, lines: &[Line], each: &mut dyn FnMut(Effects)) -> Result<(), String> {
+        lines.iter().try_for_each(|line| self.step(line).map(&mut *each))
+    }
 
     /// The next offset to apply.
     fn next(&self) -> u64;
@@ -59,6 +67,19 @@ impl Engine for Partition {
             return Err("there is nothing to read: something other than Weir wrote into the log".into());
         }
         self.step_line(line.offset, line.appended_ms, &line.bytes).map_err(|halt| halt.to_string())
+    }
+
+    fn step_all(&mut self, lines: &[Line], each: &mut dyn FnMut(Effects)) -> Result<(), String> {
+        let whole = lines.iter().position(|line| line.bytes.is_empty()).unwrap_or(lines.len());
+        let (whole, empty) = lines.split_at(whole);
+        let whole = whole.iter().map(|line| partition::Line {
+            offset: line.offset,
+            appended_ms: line.appended_ms,
+            bytes: &line.bytes,
+        });
+        self.step_lines(whole, &mut *each).map_err(|halt| halt.to_string())?;
+        // It says why an empty one is refused.
+        empty.first().map_or(Ok(()), |line| Engine::step(self, line).map(each))
     }
 
     fn next(&self) -> u64 {

@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use weir_engine::{id::Position, partition::Effects};
+use weir_engine::id::Position;
 
 /// An ownership. All that is not committed goes with it.
 pub(super) struct Tenure<'a, E> {
@@ -161,25 +161,19 @@ impl<'a, E: Engine> Tenure<'a, E> {
 
     /// Applies lines. The inner error is the engine's reason to halt at one of them; what came out before it is good.
     fn apply(&mut self, lines: &[Line], gathered: &mut Gathered) -> Result<Result<(), Halted>, End> {
-        for line in lines {
-            match self.step(line) {
-                Ok(Ok(effects)) => gathered.add(effects),
-                // What it has in memory may be half a record, so nothing of it is committed.
-                Ok(Err(panic)) => return Err(End::Panicked(line.offset, panic)),
-                Err(reason) => {
-                    let at = Position { partition: self.owner.partition, offset: line.offset };
-                    return Ok(Err(Halted { at, reason }));
-                }
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// One step. The inner error is a panic's words, the outer one the engine's reason to halt.
-    fn step(&mut self, line: &Line) -> Result<Result<Effects, String>, String> {
-        match catch_unwind(AssertUnwindSafe(|| self.state.step(line))) {
-            Ok(stepped) => stepped.map(Ok),
-            Err(panic) => Ok(Err(words(&*panic))),
+        let mut done = 0;
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            self.state.step_all(lines, &mut |effects| {
+                done += 1;
+                gathered.add(effects);
+            })
+        }));
+        let offset = lines.get(done).map_or(self.state.next(), |line| line.offset);
+        match stepped {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(reason)) => Ok(Err(Halted { at: Position { partition: self.owner.partition, offset }, reason })),
+            // What it has in memory may be half a record, so nothing of it is committed.
+            Err(panic) => Err(End::Panicked(offset, words(&*panic))),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A record being applied: which groups it makes look, and what came out of it.
 
-use super::{Effects, GROUPS_PER_RECORD_MAX, Partition};
+use super::{Effects, GROUPS_PER_RECORD_MAX, Partition, ahead};
 use crate::{
     agenda::Agenda,
     cause::Cause,
@@ -54,9 +54,16 @@ impl<'a> Step<'a> {
 
     /// Runs due timers in their order, for at most [`GROUPS_PER_RECORD_MAX`] groups.
     pub(super) fn run_timers(&mut self) {
+        let mut fetched = 0;
         for _ in 0..GROUPS_PER_RECORD_MAX {
             match self.partition.timers.first().copied() {
-                Some((at_ms, id)) if at_ms <= self.t() => self.look(id, at_ms, &Why::of("timer")),
+                Some((at_ms, id)) if at_ms <= self.t() => {
+                    if fetched == 0 {
+                        fetched = ahead::timers(self.partition, self.t());
+                    }
+                    fetched = fetched.saturating_sub(1);
+                    self.look(id, at_ms, &Why::of("timer"));
+                }
                 Some(_) | None => {
                     self.partition.state.gap = None;
                     return;

@@ -196,8 +196,8 @@ impl<'a> Witness<'a> {
     }
 
     fn server(&self, state: &Partition, about: &About) -> Option<Slot> {
-        let names: Vec<&str> = about.server.iter().map(String::as_str).collect();
-        let (id, slot) = state.tenant(self.tenant)?.servers.find(&names)?;
+        let names = about.server.iter().map(String::as_str);
+        let (id, slot) = state.tenant(self.tenant)?.servers.find(names)?;
         (state.at(id)?.name == self.asked.group).then_some(slot)
     }
 

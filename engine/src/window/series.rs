@@ -6,7 +6,7 @@
 //! two it is shows nowhere: not in a value, and not in a snapshot.
 
 use super::wire;
-use crate::{ordered::Ordered, sketch::Sketch};
+use crate::{fetch, ordered::Ordered, sketch::Sketch};
 use serde::{Deserialize, Serialize};
 use weir_grammar::quantity::Quantity;
 
@@ -74,6 +74,14 @@ impl Series {
                     panes.drop_first();
                 }
             }
+        }
+    }
+
+    /// Its samples are on their way into the cache.
+    pub(super) fn fetch(&self) {
+        match &self.panes {
+            Panes::Bare(samples) => fetch::list(samples),
+            Panes::Whole(panes) => panes.fetch(),
         }
     }
 

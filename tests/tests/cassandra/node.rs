@@ -130,7 +130,7 @@ fn what_a_node_answered_before_it_was_killed_is_there_after_it() {
     let (node, _runs) = Node::alone();
     let log = new_log();
     let store = open(node, &log);
-    let answered = std::thread::scope(|scope| {
+    let answered = thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut answered = Vec::new();
             for offset in 0.. {
@@ -142,7 +142,7 @@ fn what_a_node_answered_before_it_was_killed_is_there_after_it() {
             }
             unreachable!("it writes until it is refused");
         });
-        std::thread::sleep(Duration::from_secs(2));
+        thread::sleep(Duration::from_secs(2));
         node.kill();
         writing.join().unwrap()
     });

@@ -9,7 +9,7 @@ use weir_engine::{
     event::{About, Alarm, Deploy, Event, Fact, Sample, Version},
     id::Slot,
     outcome::{Happening, Outcome},
-    partition::Partition,
+    partition::{self, Effects, Partition},
 };
 use weir_grammar::{policy::AlarmState, quantity::Quantity};
 
@@ -178,10 +178,14 @@ impl Herd {
     pub fn decide(&mut self, lines: &[Line]) -> Took {
         let partition = &mut self.partition;
         let ((), took) = Took::of(|| {
-            for (offset, line) in (partition.next()..).zip(lines) {
-                let effects = partition.step_line(offset, line.at_ms, line.text.as_bytes());
-                assert!(effects.is_ok_and(|effects| effects.commands.is_empty()), "a quiet load was meant");
-            }
+            let lines = (partition.next()..).zip(lines);
+            let lines = lines.map(|(offset, line)| partition::Line {
+                offset,
+                appended_ms: line.at_ms,
+                bytes: line.text.as_bytes(),
+            });
+            let quiet = |effects: Effects| assert!(effects.commands.is_empty(), "a quiet load was meant");
+            partition.step_lines(lines, quiet).expect("the records follow each other");
         });
         took
     }
