@@ -55,8 +55,14 @@ fn value(group: &Group, wiring: &Wiring, aggregate: &Aggregate) -> Option<Valued
 /// An aggregate's value as a condition reads it, divided by the target where it is `per server`; `None` is unknown.
 #[must_use]
 pub fn read(group: &Group, wiring: &Wiring, aggregate: &Aggregate) -> Option<Quantity> {
-    match value(group, wiring, aggregate)?.value {
-        Value::Known { value, .. } if aggregate.per_server => Some(per_server(value, group.target)),
+    read_at(group, wiring.place(aggregate)?, aggregate.per_server)
+}
+
+/// The same of the aggregate in a place.
+#[inline]
+pub(crate) fn read_at(group: &Group, place: usize, per_server: bool) -> Option<Quantity> {
+    match group.values.get(place)?.value {
+        Value::Known { value, .. } if per_server => Some(share(value, group.target)),
         Value::Known { value, .. } => Some(value),
         Value::Unknown { .. } => None,
     }
@@ -84,7 +90,7 @@ pub fn went_silent(group: &Group, place: usize) -> bool {
 }
 
 /// A shared value for one server of the present target, rounded half away from zero (rule 4).
-fn per_server(value: Quantity, target: u32) -> Quantity {
+fn share(value: Quantity, target: u32) -> Quantity {
     let servers = i64::from(target.max(1));
     let half = if value.0 < 0 { -servers / 2 } else { servers / 2 };
     Quantity(value.0.saturating_add(half) / servers)
@@ -99,6 +105,7 @@ pub fn fit(
     kept_value: impl Fn(&Wired) -> Option<usize>,
 ) {
     let mut old_windows: Vec<Option<Window>> = std::mem::take(&mut group.windows).into_iter().map(Some).collect();
+    group.windows.reserve_exact(wiring.windows.len());
     for (place, pane) in wiring.windows.iter().enumerate() {
         let kept = kept_window(place).and_then(|old| old_windows.get_mut(old)?.take());
         group.windows.push(match kept {

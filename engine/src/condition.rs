@@ -1,4 +1,5 @@
-//! Conditions in Kleene's logic: true, false, or unknown (`None`); and, asked apart, the words for what was seen.
+//! What conditions look at, and the words for what was seen there. Whether they are true is asked apart, by a
+//! [`Question`](crate::question::Question).
 //!
 //! Reads a group's state and changes nothing. Everything is a function of (state, instant), so asking twice is harmless:
 //! most evaluations only want the truth, and only a decision that is news wants the words.
@@ -12,8 +13,8 @@ use crate::{
 };
 use weir_grammar::{
     policy::{
-        Aggregate, Alarm, AlarmState, AlarmTest, Comparison, Condition, CountTest, MissingTest, Op, Policy, Quorum,
-        Rule, Trigger,
+        Aggregate, Alarm, AlarmState, AlarmTest, Comparison, Condition, CountTest, MissingTest, Policy, Quorum, Rule,
+        Trigger,
     },
     quantity::Millis,
 };
@@ -34,44 +35,13 @@ pub struct Scene<'a> {
 }
 
 /// How many of whom an alarm test finds: those in the state, of those that count, and how many it wants.
-struct Poll {
-    found: u32,
+pub(crate) struct Poll {
+    pub(crate) found: u32,
     of: u32,
-    needed: u32,
+    pub(crate) needed: u32,
 }
 
 impl Scene<'_> {
-    /// Whether a condition is true, false, or unknown.
-    #[must_use]
-    pub fn truth(&self, condition: &Condition) -> Option<bool> {
-        match condition {
-            Condition::All(parts) => self.join(parts, false),
-            Condition::Any(parts) => self.join(parts, true),
-            Condition::Not(part) => self.truth(part).map(|truth| !truth),
-            Condition::Compare(comparison) => aggregate::read(self.group, self.wiring, &comparison.aggregate)
-                .map(|value| meets(comparison.op, value, comparison.threshold)),
-            Condition::Alarm(test) => {
-                let poll = self.poll(test);
-                Some(poll.found >= poll.needed)
-            }
-            Condition::Count(test) => Some(meets(test.op, self.count(test), test.threshold as usize)),
-            Condition::Missing(test) => Some(self.missing(test)),
-        }
-    }
-
-    /// `decisive` is the truth that one part alone can give: false for `and`, true for `or`.
-    fn join(&self, parts: &[Condition], decisive: bool) -> Option<bool> {
-        let mut unknown = false;
-        for part in parts {
-            match self.truth(part) {
-                Some(truth) if truth == decisive => return Some(decisive),
-                Some(_) => {}
-                None => unknown = true,
-            }
-        }
-        (!unknown).then_some(!decisive)
-    }
-
     /// What was seen, in words with numbers.
     #[must_use]
     pub fn words(&self, condition: &Condition) -> String {
@@ -130,7 +100,7 @@ impl Scene<'_> {
         }
     }
 
-    fn poll(&self, test: &AlarmTest) -> Poll {
+    pub(crate) fn poll(&self, test: &AlarmTest) -> Poll {
         let (Some(alarm), Some(spoken)) = (self.policy.alarms.get(test.alarm), self.group.alarms.get(test.alarm))
         else {
             return Poll { found: 0, of: 0, needed: 1 };
@@ -159,13 +129,13 @@ impl Scene<'_> {
         Poll { found: count(matching.filter(|(about, _)| warm(*about)).count()), of, needed }
     }
 
-    fn count(&self, test: &CountTest) -> usize {
+    pub(crate) fn count(&self, test: &CountTest) -> usize {
         let since = self.now_ms.saturating_sub(test.over.0);
         let times = self.group.counts.get(event_place(test.counted)).map(Vec::as_slice).unwrap_or_default();
         times.len() - times.partition_point(|at| *at <= since)
     }
 
-    fn missing(&self, test: &MissingTest) -> bool {
+    pub(crate) fn missing(&self, test: &MissingTest) -> bool {
         let heard = self.group.heard.get(test.metric).copied().flatten();
         let silent = heard.is_some_and(|heard| heard.saturating_add(test.hold.0) <= self.now_ms);
         let shared = self.policy.metrics.get(test.metric).is_some_and(|metric| metric.shared);
@@ -203,15 +173,6 @@ impl Scene<'_> {
                 }
             }
         }
-    }
-}
-
-fn meets<T: PartialOrd>(op: Op, value: T, threshold: T) -> bool {
-    match op {
-        Op::Above => value > threshold,
-        Op::AtLeast => value >= threshold,
-        Op::Under => value < threshold,
-        Op::AtMost => value <= threshold,
     }
 }
 

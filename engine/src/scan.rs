@@ -5,6 +5,8 @@
 //! a field it does not know) is left to the full parser. It never reads a line differently than that one; a property
 //! test holds the two together.
 
+mod instant;
+
 use crate::names::Names;
 use weir_grammar::{policy::AlarmState, quantity::Quantity};
 
@@ -197,32 +199,12 @@ impl<'a> Cursor<'a> {
         if negative { Some(number) } else { number.checked_neg() }
     }
 
-    /// An instant in our one form, `2026-11-24T07:12:03.123Z`.
+    /// An instant in our one form, quoted.
     fn instant(&mut self) -> Option<i64> {
-        let quoted: &[u8; 26] = self.rest().first_chunk()?;
-        let (words, tail) = quoted.split_first_chunk::<24>()?;
-        let word = |at: usize| Some(u64::from_le_bytes(*words.get(at..)?.first_chunk()?));
-        // `"2026-11` `-24T07:1` `2:03.123` `Z"`, with `x` for digits.
-        let date = Digits::of(word(0)?, b"\"xxxx-xx")?;
-        let middle = Digits::of(word(8)?, b"-xxTxx:x")?;
-        let end = Digits::of(word(16)?, b"x:xx.xxx")?;
-        if tail != b"Z\"" {
-            return None;
-        }
-        let (year, month) = (date.two(1) * 100 + date.two(3), date.two(6));
-        let (day, hour) = (middle.two(1), middle.two(4));
-        let (minute, second) = (middle.one(7) * 10 + end.one(0), end.two(2));
-        let millis = end.one(5) * 100 + end.two(6);
-        // Leap seconds are the full parser's to judge.
-        if hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        if !(1..=12).contains(&month) || !(1..=28).contains(&day) && !is_day(year, month, day) {
-            return None;
-        }
+        let quoted: &[u8; instant::QUOTED] = self.rest().first_chunk()?;
+        let at_ms = instant::read(quoted)?;
         self.at += quoted.len();
-        let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-        Some(seconds * 1_000 + millis)
+        Some(at_ms)
     }
 
     fn about(&mut self) -> Option<AboutRef<'a>> {
@@ -303,36 +285,6 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 /// The top bit of each.
 const TOPS: u64 = 0x8080_8080_8080_8080;
 
-/// Eight bytes of a text, some of them digits.
-#[derive(Clone, Copy)]
-struct Digits([u8; 8]);
-
-impl Digits {
-    /// The bytes of a word that has a digit wherever `form` has an `x`, and else what stands there.
-    #[inline]
-    fn of(word: u64, form: &[u8; 8]) -> Option<Self> {
-        const ZEROS: u64 = 0x3030_3030_3030_3030;
-        let [mut digits, mut others] = [[0_u8; 8]; 2];
-        for ((digit, other), byte) in digits.iter_mut().zip(&mut others).zip(form) {
-            let is_digit = *byte == b'x';
-            (*digit, *other) = if is_digit { (0xff, 0) } else { (0, *byte) };
-        }
-        let (mask, others) = (u64::from_le_bytes(digits), u64::from_le_bytes(others));
-        let values = (word ^ ZEROS) & mask;
-        // A value over nine carries into its byte's top bit, and so does none that is nine or less.
-        let carried = (values & !TOPS).wrapping_add(EACH * (0x80 - 10)) | values;
-        (word & !mask == others && carried & TOPS == 0).then(|| Self(values.to_le_bytes()))
-    }
-
-    fn one(self, at: usize) -> i64 {
-        self.0.get(at).copied().unwrap_or_default().into()
-    }
-
-    fn two(self, at: usize) -> i64 {
-        self.one(at) * 10 + self.one(at + 1)
-    }
-}
-
 /// The place of the first byte of eight that no plain string has within it (a quote, a backslash, a control character);
 /// 8 where there is none. A byte that is zero after a subtraction sets its top bit, as in any text on words as sets of
 /// bytes; what a borrow sets wrongly lies above the first.
@@ -340,26 +292,6 @@ fn ends(word: u64) -> usize {
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & TOPS;
     let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
     ((below(word, 0x20) | is(b'"') | is(b'\\')).trailing_zeros() / 8) as usize
-}
-
-fn is_day(year: i64, month: i64, day: i64) -> bool {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    (1..=length).contains(&day)
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, counted in years that begin in March.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]

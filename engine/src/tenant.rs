@@ -98,7 +98,8 @@ impl File {
             return Err(lines.join("\n"));
         };
         let wire = |plan| Ok::<_, String>(Wiring::new(&policy, plan, spec(&policy, plan, setup)?));
-        let wirings = policy.groups.iter().map(wire).collect::<Result<_, _>>()?;
+        let mut wirings = policy.groups.iter().map(wire).collect::<Result<Vec<_>, _>>()?;
+        wirings.shrink_to_fit();
         Ok(Compiled { policy, wirings })
     }
 }

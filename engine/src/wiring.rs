@@ -4,7 +4,7 @@
 //! the group's state is kept in lists of the same order. A new version of the policy gives new places; `deploy` moves
 //! the state over by name (rule 20).
 
-use crate::{command::Spec, condition, fetch, group::Group, window::pane_ms, words};
+use crate::{command::Spec, condition, fetch, group::Group, question::Question, window::pane_ms, words};
 use std::sync::Arc;
 use weir_grammar::{
     policy::{self, Aggregate, Condition, Counted, Func, Policy, Rule, Trigger},
@@ -23,6 +23,8 @@ pub struct Wiring {
     pub windows: Vec<Pane>,
     /// For each rule the places of the aggregates it reads.
     pub reads: Vec<Vec<usize>>,
+    /// What each rule asks, where it asks anything.
+    pub questions: Vec<Option<Question>>,
     /// The shortest silence of each metric that a rule acts on (rule 19), by the metric's place in the file.
     pub silences: Vec<Option<Millis>>,
     /// The longest look-back of a counted event; what is older is forgotten.
@@ -68,6 +70,7 @@ impl Wiring {
     pub(crate) fn fetch_lists(&self) {
         fetch::list(&self.aggregates);
         fetch::list(&self.windows);
+        fetch::list(&self.questions);
         fetch::list(&self.reads);
         fetch::list(&self.silences);
     }
@@ -79,7 +82,8 @@ impl Wiring {
         let mut wiring = Self {
             aggregates: Vec::new(),
             windows: Vec::new(),
-            reads: Vec::new(),
+            reads: Vec::with_capacity(plan.rules.len()),
+            questions: Vec::new(),
             silences: (0..policy.metrics.len())
                 .map(|metric| condition::shortest_silence(&plan.rules, metric))
                 .collect(),
@@ -90,9 +94,19 @@ impl Wiring {
             meanings: plan.rules.iter().map(|rule| Arc::from(meaning(rule))).collect(),
         };
         for rule in &plan.rules {
-            let reads = of_rule(rule).into_iter().filter_map(|aggregate| wiring.add(policy, aggregate)).collect();
-            wiring.reads.push(reads);
+            let read = of_rule(rule);
+            let mut places = Vec::with_capacity(read.len());
+            places.extend(read.into_iter().filter_map(|aggregate| wiring.add(policy, aggregate)));
+            wiring.reads.push(places);
         }
+        let question = |rule: &Rule| match &rule.trigger {
+            Trigger::When { condition, .. } => Some(Question::of(condition, &wiring)),
+            _ => None,
+        };
+        wiring.questions = plan.rules.iter().map(question).collect();
+        // Of one of many groups it stays as it is.
+        wiring.aggregates.shrink_to_fit();
+        wiring.windows.shrink_to_fit();
         wiring
     }
 
@@ -136,6 +150,12 @@ impl Wiring {
             shared(&mut memory.name, name);
             shared(&mut memory.meaning, meaning);
         }
+    }
+
+    /// What the rule at `index` asks.
+    #[must_use]
+    pub fn question(&self, index: usize) -> Option<&Question> {
+        self.questions.get(index)?.as_ref()
     }
 
     /// The aggregates that the rule at `index` reads.

@@ -188,7 +188,7 @@ impl Mind<'_> {
             let read = self.wiring.read_by(index).map(|(_, wired)| &wired.aggregate);
             condition::slowest_period(self.policy, read).0.saturating_mul(UNKNOWN_PERIODS)
         };
-        let truth = match self.scene().truth(condition) {
+        let truth = match self.wiring.question(index).and_then(|question| question.truth(&self.scene())) {
             Some(true) => {
                 if let Some(unknown) = memory.unknown_since.take() {
                     since = resumed(since, unknown, patient(), patience_ms(), moment.now_ms);

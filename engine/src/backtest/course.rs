@@ -193,8 +193,9 @@ impl Recorder {
         (self.floor, self.ceiling) = (group.target == bounds.min, group.target == bounds.max);
         let intake_bad_ms = state.tenant(tenant).map_or(0, |tenant| tenant.intake_bad_ms);
         let scene = Scene { group, policy: &program.file.policy, wiring, now_ms, intake_bad_ms };
-        let adding = plan.rules.iter().filter(|rule| !rule.observe && wish::can_add(rule));
-        self.over = adding.filter_map(|rule| Some((rule.name.clone(), exceeded(rule, &scene)?))).collect();
+        let adding = plan.rules.iter().enumerate().filter(|(_, rule)| !rule.observe && wish::can_add(rule));
+        self.over =
+            adding.filter_map(|(index, rule)| Some((rule.name.clone(), exceeded(index, rule, &scene)?))).collect();
         for (rule, _) in &self.over {
             if !self.course.figures.over_ms.iter().any(|(known, _)| known == rule) {
                 self.course.figures.over_ms.push((rule.clone(), 0));
@@ -265,10 +266,10 @@ fn thresholds(condition: &Condition, found: &mut dyn FnMut(&Comparison)) {
 }
 
 /// Whether what an adding rule watches for is so, `for` and guards apart; `None` where it watches for nothing.
-fn exceeded(rule: &Rule, scene: &Scene<'_>) -> Option<bool> {
+fn exceeded(index: usize, rule: &Rule, scene: &Scene<'_>) -> Option<bool> {
     let Scene { group, wiring, .. } = *scene;
     match &rule.trigger {
-        Trigger::When { condition, .. } => Some(scene.truth(condition) == Some(true)),
+        Trigger::When { .. } => Some(wiring.question(index)?.truth(scene) == Some(true)),
         Trigger::Step { aggregate, arms, .. } => {
             let value = aggregate::read(group, wiring, aggregate);
             let from = |value: Quantity| arms.iter().any(|arm| arm.side == Side::From && value >= arm.bound);

@@ -17,6 +17,9 @@ use smallvec::SmallVec;
 /// Groups of one batch: so many that their waits fill each other, so few that what was fetched is still near when it is read.
 pub(super) const BATCH: usize = 16;
 
+/// From so many groups on they do not fit into a processor's own cache.
+const MANY: usize = 64;
+
 /// Groups, each with whether it will be looked at; a sample only fills its windows.
 type Groups = SmallVec<[(GroupId, bool); BATCH]>;
 
@@ -47,8 +50,8 @@ fn group_of(partition: &Partition, scanned: &Scanned<'_>) -> Option<(GroupId, bo
 }
 
 fn fetch(partition: &Partition, groups: &[(GroupId, bool)]) {
-    // Of one there is nothing to be done meanwhile.
-    if groups.len() < 2 {
+    // Of one there is nothing to be done meanwhile, and few are near all the time.
+    if groups.len() < 2 || partition.state.groups.len() < MANY {
         return;
     }
     for layer in [places, lists, inner, innermost] {

@@ -6,6 +6,7 @@ use crate::lower::overlap;
 use crate::lower::recurrence::{recurrence, zone};
 use crate::lower::rule::rule;
 use crate::lower::scope::{Body, GroupNames, Scope};
+use crate::lower::tight;
 use crate::lower::value::{Length, string};
 use crate::policy::{Blocks, Direction, Freeze, Group, Limit, Notify, NotifyOn, RemoveOrder, Window};
 use crate::quantity::Millis;
@@ -62,17 +63,17 @@ pub(super) fn group<'a>(scope: &mut Scope<'a>, doc: &str, node: &Node<'a>) -> Op
         _ => RemoveOrder::OldestFirst,
     };
     let notify = body.single(scope, &[Rule::notify_stmt]).and_then(|node| notify(scope, node));
-    let limits = body.all(Rule::limit_stmt).filter_map(|(_, node)| limit(scope, node)).collect();
-    let windows: Vec<Window> =
-        body.all(Rule::window_block).filter_map(|(_, node)| window(scope, node, zone, capacity, bounds)).collect();
+    let limits = tight(body.all(Rule::limit_stmt).filter_map(|(_, node)| limit(scope, node)));
+    let windows =
+        tight(body.all(Rule::window_block).filter_map(|(_, node)| window(scope, node, zone, capacity, bounds)));
     if let Some((_, node)) = body.all(Rule::rule_block).nth(RULES_MAX) {
         scope.over(node.head().span(), format!("more than {RULES_MAX} rules in a group"));
     }
     webhooks_are_unique(scope, &body);
     overlap::check(scope, &windows);
-    let rules: Vec<_> =
-        body.all(Rule::rule_block).filter_map(|(doc, node)| rule(scope, doc, node, zone, capacity, bounds)).collect();
-    let freezes = body.all(Rule::freeze_block).filter_map(|(_, node)| freeze(scope, node, zone, name.text)).collect();
+    let rules =
+        tight(body.all(Rule::rule_block).filter_map(|(doc, node)| rule(scope, doc, node, zone, capacity, bounds)));
+    let freezes = tight(body.all(Rule::freeze_block).filter_map(|(_, node)| freeze(scope, node, zone, name.text)));
     let (min, max) = bounds?;
     Some(Group {
         name: name.text.to_owned(),

@@ -23,6 +23,13 @@ use crate::policy::Policy;
 use crate::syntax::{Node, Rule};
 use scope::Scope;
 
+/// A list with no room for more. A program never grows, and there may be as many as there are groups.
+fn tight<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list: Vec<T> = items.collect();
+    list.shrink_to_fit();
+    list
+}
+
 /// Lowers a file. What comes back is only a program if no error was added to `diagnostics`.
 pub(crate) fn policy(file: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Policy {
     let mut scope = Scope::new(file);
@@ -35,8 +42,7 @@ pub(crate) fn policy(file: &Node<'_>, diagnostics: &mut Vec<Diagnostic>) -> Poli
     scope.events = items::events(&mut scope, &body);
     scope.launches = launch::launches(&mut scope, &body);
     scope.groups = group::names(&mut scope, &body);
-    let groups: Vec<_> =
-        body.all(Rule::group_block).filter_map(|(doc, node)| group::group(&mut scope, doc, node)).collect();
+    let groups = tight(body.all(Rule::group_block).filter_map(|(doc, node)| group::group(&mut scope, doc, node)));
     for group in &groups {
         let fuel = cost(&scope.metrics, group);
         if fuel > FUEL_MAX {

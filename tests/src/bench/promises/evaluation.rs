@@ -10,14 +10,12 @@ use weir_engine::{
     condition::Scene,
     group::{Group, Valued},
     id::GroupUid,
+    question::Question,
     tenant::{Compiled, File},
     window::Value,
     wiring::Wiring,
 };
-use weir_grammar::{
-    policy::{Condition, Policy, Trigger},
-    quantity::Quantity,
-};
+use weir_grammar::{policy::Policy, quantity::Quantity};
 
 /// Evaluations of one round.
 const EVALUATIONS: u32 = 200_000;
@@ -71,12 +69,8 @@ fn values(turn: u32) -> [i64; 3] {
 }
 
 fn ours(Compiled { policy, wirings }: &Compiled) -> f64 {
-    let (plan, wiring) = policy.groups.iter().zip(wirings).next().expect("the policy has a group");
-    let condition = plan.rules.iter().find_map(|rule| match &rule.trigger {
-        Trigger::When { condition, .. } => Some(condition),
-        _ => None,
-    });
-    let condition = condition.expect("its rule has a condition");
+    let wiring = wirings.first().expect("the policy has a group");
+    let question = wiring.question(0).expect("its rule has a condition");
     let mut group = Group::new(0, "web", GroupUid(1), "bench.weir");
     group.values = vec![Valued::default(); wiring.aggregates.len()];
     nanoseconds(|turn| {
@@ -84,12 +78,12 @@ fn ours(Compiled { policy, wirings }: &Compiled) -> f64 {
             let value = Quantity(value * Quantity::SCALE);
             valued.value = Value::Known { value, servers: 4, of: 4, all_known: true };
         }
-        truth(&group, policy, wiring, condition)
+        truth(&group, policy, wiring, question)
     })
 }
 
-fn truth(group: &Group, policy: &Policy, wiring: &Wiring, condition: &Condition) -> bool {
-    Scene { group, policy, wiring, now_ms: 0, intake_bad_ms: 0 }.truth(condition) == Some(true)
+fn truth(group: &Group, policy: &Policy, wiring: &Wiring, question: &Question) -> bool {
+    question.truth(&Scene { group, policy, wiring, now_ms: 0, intake_bad_ms: 0 }) == Some(true)
 }
 
 /// The median round's nanoseconds for one evaluation.
