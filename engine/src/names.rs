@@ -1,7 +1,8 @@
 //! What a sender calls a server, borrowed from where it was read: a list of names, read one after the other when somebody
 //! asks. Most facts have one, and to take several apart beforehand would cost more than to look them up.
 
-use crate::scan::NAMES_MAX;
+/// Names of one server that a fact may carry.
+pub const NAMES_MAX: usize = 8;
 
 /// Some names of one server.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,11 +7,8 @@
 
 mod instant;
 
-use crate::names::Names;
+use crate::names::{NAMES_MAX, Names};
 use weir_grammar::{policy::AlarmState, quantity::Quantity};
-
-/// Names of one server that a fact may carry.
-pub const NAMES_MAX: usize = 8;
 
 /// A line in its parts, borrowed from it.
 #[derive(Clone, Debug)]

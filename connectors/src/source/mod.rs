@@ -2,7 +2,10 @@
 //! log; the door writes what they make. Which field of each sender becomes what stands in `README.md` beside this file.
 
 use serde::Deserialize;
-use weir_engine::event::{Event, Fact, Version};
+use weir_engine::{
+    event::{Event, Fact, Version},
+    names::NAMES_MAX,
+};
 
 pub mod alertmanager;
 pub mod atom;
@@ -62,8 +65,6 @@ impl Error {
 
 /// The longest name of an alarm, metric, server or group, in bytes.
 pub const NAME_MAX: usize = 256;
-/// Names of one server that are kept with a fact.
-pub const SERVER_NAMES_MAX: usize = 8;
 /// The longest text that is kept of a sender's words, in bytes.
 pub const TEXT_MAX: usize = 300;
 
@@ -97,7 +98,7 @@ fn name(field: impl Into<String>, name: String) -> Result<String, Error> {
 fn server_names(candidates: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for candidate in candidates {
-        let fits = (1..=NAME_MAX).contains(&candidate.len()) && names.len() < SERVER_NAMES_MAX;
+        let fits = (1..=NAME_MAX).contains(&candidate.len()) && names.len() < NAMES_MAX;
         if fits && !names.contains(&candidate) {
             names.push(candidate);
         }

@@ -25,6 +25,10 @@ type Groups = SmallVec<[(GroupId, bool); BATCH]>;
 
 /// Fetches what the steps of some facts will read.
 pub(super) fn facts<'a>(partition: &Partition, facts: impl Iterator<Item = &'a Scanned<'a>>) {
+    // Before any group is looked up, which alone would cost a small installation more than it ever waits.
+    if near(partition) {
+        return;
+    }
     let groups: Groups = facts.filter_map(|scanned| group_of(partition, scanned)).collect();
     fetch(partition, &groups);
 }
@@ -32,9 +36,17 @@ pub(super) fn facts<'a>(partition: &Partition, facts: impl Iterator<Item = &'a S
 /// Fetches what the looks of the next due timers will read, and says how many those are.
 pub(super) fn timers(partition: &Partition, until_ms: i64) -> usize {
     let due = partition.timers.iter().take_while(|(at_ms, _)| *at_ms <= until_ms).take(BATCH);
+    if near(partition) {
+        return due.count();
+    }
     let groups: Groups = due.map(|(_, id)| (*id, true)).collect();
     fetch(partition, &groups);
     groups.len()
+}
+
+/// Whether all groups are near all the time.
+fn near(partition: &Partition) -> bool {
+    partition.state.groups.len() < MANY
 }
 
 /// The group whose server a fact is about, or whom it names. A tenant's listeners are not looked for: there are few.
@@ -50,8 +62,8 @@ fn group_of(partition: &Partition, scanned: &Scanned<'_>) -> Option<(GroupId, bo
 }
 
 fn fetch(partition: &Partition, groups: &[(GroupId, bool)]) {
-    // Of one there is nothing to be done meanwhile, and few are near all the time.
-    if groups.len() < 2 || partition.state.groups.len() < MANY {
+    // Of one there is nothing to be done meanwhile.
+    if groups.len() < 2 {
         return;
     }
     for layer in [places, lists, inner, innermost] {
