@@ -44,7 +44,7 @@ impl From<Error> for backend::Error {
 /// # Errors
 /// [`backend::Error::OutOfRange`] where what it takes is no longer kept, or `until` is past the end.
 pub fn state_at(backend: &dyn Backend, partition: u32, until: u64) -> Result<Partition, Error> {
-    Ok(recover::<Partition>(backend, partition, until, &|| false)?.state)
+    Ok(recover(backend, partition, until, <Partition as Engine>::restore, &|| false)?.state)
 }
 
 /// A state, and where its replay began.
@@ -56,14 +56,18 @@ pub(crate) struct Recovered<E> {
     pub(crate) snapshot_ms: Option<i64>,
 }
 
+/// How a machine is made from a snapshot's bytes.
+pub(crate) type Restore<E> = fn(&[u8]) -> Result<E, String>;
+
 /// As [`state_at`], for any machine. Gives up between pages where `stop` says so; the state then is of an earlier record.
 pub(crate) fn recover<E: Engine>(
     backend: &dyn Backend,
     partition: u32,
     until: u64,
+    restore: Restore<E>,
     stop: &dyn Fn() -> bool,
 ) -> Result<Recovered<E>, Error> {
-    let Recovered { mut state, snapshot, snapshot_ms } = start::<E>(backend, partition, until)?;
+    let Recovered { mut state, snapshot, snapshot_ms } = start(backend, partition, until, restore)?;
     let skips = Skips::of(&backend.skips(partition)?);
     while state.next() < until && !stop() {
         let wanted = usize::try_from(until - state.next()).unwrap_or(PAGE).min(PAGE);
@@ -85,12 +89,17 @@ pub(crate) fn recover<E: Engine>(
 }
 
 /// The newest state that is kept and readable, at or before `until`.
-fn start<E: Engine>(backend: &dyn Backend, partition: u32, until: u64) -> Result<Recovered<E>, Error> {
+fn start<E: Engine>(
+    backend: &dyn Backend,
+    partition: u32,
+    until: u64,
+    restore: Restore<E>,
+) -> Result<Recovered<E>, Error> {
     let mut at_most = Some(until);
     while let Some(most) = at_most {
         let Some(snapshot) = backend.snapshot(partition, most)? else { break };
         let at = Position { partition, offset: snapshot.at.next };
-        match E::restore(&snapshot.state) {
+        match restore(&snapshot.state) {
             Ok(state) if state.next() == at.offset && state.digest() == snapshot.at.digest => {
                 let snapshot_ms = Some(state.t());
                 return Ok(Recovered { state, snapshot: Some(at.offset), snapshot_ms });

@@ -5,6 +5,7 @@
 //! alone and not on how often the clock was written down.
 
 mod ahead;
+mod rest;
 mod snapshot;
 mod step;
 
@@ -43,6 +44,8 @@ pub struct Partition {
     tenants: Index<String, u32>,
     /// Each group's program, in the order of the groups; made from the files' texts.
     pub(crate) programs: Vec<Option<Program>>,
+    /// Tenants whose programs are still to be made, by place.
+    resting: BTreeSet<u32>,
     /// Groups by uid; made from the state.
     uids: Index<GroupUid, GroupId>,
     /// Every group's next timer; made from the groups' own `due`.
@@ -113,6 +116,14 @@ pub enum Halt {
         /// What the parser says.
         why: String,
     },
+    /// It concerns a tenant whose policy was accepted by another build, and means nothing to this one.
+    #[error("{why}; use the build that accepted it, or a newer one")]
+    Policy {
+        /// The offset it has.
+        offset: u64,
+        /// Which policy, and what the compiler says.
+        why: String,
+    },
 }
 
 impl Partition {
@@ -137,6 +148,7 @@ impl Partition {
             state,
             tenants: Index::default(),
             programs: Vec::new(),
+            resting: BTreeSet::new(),
             uids: Index::default(),
             timers: BTreeSet::new(),
             verbose: false,
@@ -202,7 +214,8 @@ impl Partition {
             let offset = record.offset;
             return Err(Halt::Unreadable { offset, why: semantics::unknown(*semantics) });
         }
-        self.apply(record.offset, record.event.time, record.appended_ms, |step| intake::apply(step, &record.event))
+        let Record { offset, appended_ms, event } = record;
+        self.apply(*offset, (event.time, *appended_ms), &event.tenant, |step| intake::apply(step, event))
     }
 
     /// Applies the next record from its line in the log, as [`step`](Self::step) does from the event. The hot kinds are
@@ -217,7 +230,8 @@ impl Partition {
     fn step_scanned(&mut self, line: &Line<'_>, scanned: Option<&Scanned<'_>>) -> Result<Effects, Halt> {
         let Line { offset, appended_ms, bytes } = *line;
         if let Some(scanned) = scanned {
-            return self.apply(offset, scanned.time, appended_ms, |step| intake::apply_hot(step, scanned));
+            let clocks = (scanned.time, appended_ms);
+            return self.apply(offset, clocks, scanned.tenant, |step| intake::apply_hot(step, scanned));
         }
         match Event::from_line(bytes) {
             Ok(event) => self.step(&Record { offset, appended_ms, event }),
@@ -248,11 +262,12 @@ impl Partition {
         }
     }
 
+    /// Applies a tenant's fact that came at this time by the door's clock and by the log's.
     fn apply(
         &mut self,
         offset: u64,
-        time: i64,
-        appended_ms: i64,
+        (door_ms, log_ms): (i64, i64),
+        tenant: &str,
         fact: impl FnOnce(&mut Step<'_>),
     ) -> Result<Effects, Halt> {
         if offset != self.state.next {
@@ -260,7 +275,8 @@ impl Partition {
         }
         let before_ms = self.state.t_ms;
         // The earlier of the two clocks: one that runs ahead cannot drag the log's time along.
-        let t_ms = before_ms.max(time.min(appended_ms));
+        let t_ms = before_ms.max(door_ms.min(log_ms));
+        self.wake(tenant, t_ms).map_err(|why| Halt::Policy { offset, why })?;
         self.state.t_ms = t_ms;
         if before_ms > 0 && t_ms - before_ms > GAP_MS {
             let from = self.state.gap.map_or(before_ms, |(from, _)| from);

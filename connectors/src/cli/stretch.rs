@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, WallClock},
     config::Config,
     replay,
+    worker::Engine,
 };
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -15,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
-use weir_engine::id::Position;
+use weir_engine::{id::Position, partition::Partition};
 
 /// Which stretch of which partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +149,7 @@ fn read(
             .help(format!("the log has `{partition}:{oldest}` to `{partition}:{next}`, as far as it is decided")));
     }
     let replay::Recovered { state, snapshot, .. } =
-        replay::recover::<weir_engine::partition::Partition>(&**backend, partition, from, &|| false)
+        replay::recover(&**backend, partition, from, <Partition as Engine>::restore, &|| false)
             .map_err(|error| failed(error.into()))?;
     let begins = snapshot.map_or("the first record".to_owned(), |next| format!("the snapshot at `{partition}:{next}`"));
     let header = Header {

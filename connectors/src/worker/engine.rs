@@ -15,6 +15,14 @@ pub trait Engine: Sized + Send + 'static {
     /// Where this build cannot read them, in words.
     fn restore(bytes: &[u8]) -> Result<Self, String>;
 
+    /// As [`Engine::restore`], for who is going to step it: what takes long may be made once a record needs it.
+    ///
+    /// # Errors
+    /// As for `restore`.
+    fn restore_to_step(bytes: &[u8]) -> Result<Self, String> {
+        Self::restore(bytes)
+    }
+
     /// The whole state as bytes.
     fn snapshot(&self) -> Vec<u8>;
 
@@ -55,6 +63,10 @@ impl Engine for Partition {
 
     fn restore(bytes: &[u8]) -> Result<Self, String> {
         Self::restore(bytes).map_err(|damaged| damaged.to_string())
+    }
+
+    fn restore_to_step(bytes: &[u8]) -> Result<Self, String> {
+        Self::restore_at_rest(bytes).map_err(|damaged| damaged.to_string())
     }
 
     fn snapshot(&self) -> Vec<u8> {

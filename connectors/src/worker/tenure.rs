@@ -75,7 +75,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
         shared.update(|status| (status.epoch, status.next) = (owner.epoch, committed.next));
         let skips = Skips::of(&backend.skips(partition)?);
         let recovered = catch_unwind(AssertUnwindSafe(|| {
-            replay::recover::<E>(backend, partition, committed.next, &|| shared.stopping())
+            replay::recover(backend, partition, committed.next, E::restore_to_step, &|| shared.stopping())
         }));
         let recovered = recovered.map_err(|panic| End::Panicked(committed.next, words(&*panic)))??;
         let Recovered { state, snapshot, snapshot_ms } = recovered;

@@ -26,7 +26,7 @@ use weir_engine::{
     decision::{Decision, Verdict},
     event::{About, Event, Fact, Happened, Version},
     id::{GroupUid, Position},
-    partition::Effects,
+    partition::{Effects, Partition},
 };
 
 const START_MS: i64 = 1_764_000_000_000;
@@ -264,7 +264,7 @@ fn a_restart_goes_on_from_a_snapshot_and_ends_where_a_replay_from_the_start_ends
     }
     // Each of them by the snapshots that are left, and by none.
     for committed in said {
-        let recovered = replay::recover::<Obedient>(&*log, 0, committed.next, &|| false).unwrap();
+        let recovered = replay::recover(&*log, 0, committed.next, Obedient::restore, &|| false).unwrap();
         assert_eq!((recovered.state.next, recovered.state.digest), (committed.next, committed.digest.clone()));
         let mut from_the_start = Obedient::new("", 0);
         for line in log.read(0, 0, usize::try_from(committed.next).unwrap()).unwrap() {
@@ -282,10 +282,10 @@ fn a_state_of_the_past_is_the_state_there_was() {
     let worker = bench.start_as(&log, Settings { snapshot_records: 1, batch: 1, ..bench.settings() });
     until(&worker, |status| status.snapshot == Some(4));
     for offset in 0..=4 {
-        let recovered = replay::recover::<Obedient>(&*log, 0, offset, &|| false).unwrap();
+        let recovered = replay::recover(&*log, 0, offset, Obedient::restore, &|| false).unwrap();
         assert_eq!((recovered.state.next, recovered.snapshot), (offset, Some(offset).filter(|offset| *offset > 0)));
     }
-    let error = replay::recover::<Obedient>(&*log, 0, 5, &|| false).map(|_| ()).unwrap_err();
+    let error = replay::recover(&*log, 0, 5, Obedient::restore, &|| false).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "there is no record before `0:5` yet: the log ends at `0:4`");
 }
 
@@ -305,6 +305,30 @@ fn a_line_that_nobody_of_us_wrote_halts_the_partition_after_what_was_before_it()
     let (committed, live) = log.stepped(0).unwrap();
     assert!(committed.next == 2 && !live, "{committed:?}");
     assert_eq!(log.append(0, &[]).unwrap(), 4, "the log goes on taking");
+}
+
+/// The engine's own machine takes many lines together; where one of them stops it, those before it are kept all the same.
+#[test]
+fn the_engine_stops_in_the_midst_of_a_batch_at_the_line_that_it_cannot_apply() {
+    let foreign: &[(&[u8], &str)] = &[
+        (br#"{"specversion":"1.0","type":"weir.tomorrow","id":"x"}"#, "no event that this build knows"),
+        (b"", "something other than Weir wrote into the log"),
+    ];
+    for (line, reason) in foreign {
+        let bench = Bench::new();
+        let log = bench.open();
+        bench.tell(&log, &["nothing"; 40]);
+        log.append_line(0, line);
+        bench.tell(&log, &["nothing"; 40]);
+        let settings = Settings { gather: SOON, ..bench.settings() };
+        let worker = start_with::<Partition>(Arc::clone(&log) as Arc<dyn Backend>, 0, settings).unwrap();
+        let status = until(&worker, |status| status.halted.is_some());
+        let halted = status.halted.as_ref().unwrap();
+        assert!(halted.at.offset == 40 && halted.reason.contains(reason), "{status:?}");
+        assert_eq!((status.events, log.stepped(0).unwrap().0.next), (40, 40), "{status:?}");
+        let recovered = replay::recover(&*log, 0, 40, <Partition as Engine>::restore, &|| false).unwrap();
+        assert_eq!(recovered.state.digest(), log.stepped(0).unwrap().0.digest);
+    }
 }
 
 #[test]

@@ -8,9 +8,8 @@ use crate::{
     group::Group,
     planted::{self, Bug},
     semantics,
-    tenant::{File, GroupId, Program, Tenant},
+    tenant::{GroupId, Tenant},
 };
-use std::{collections::BTreeMap, sync::Arc};
 
 /// The version of the snapshot's bytes: the state, then what is set by hand in each group that has any of it.
 const FORMAT: u8 = 3;
@@ -41,8 +40,17 @@ impl Partition {
     /// The state that gave these bytes.
     ///
     /// # Errors
-    /// Where they are not a snapshot of this build's format.
+    /// Where they are not a snapshot of this build's format, or a policy in it cannot be compiled.
     pub fn restore(bytes: &[u8]) -> Result<Self, Damaged> {
+        Self::restore_at_rest(bytes)?.awake()
+    }
+
+    /// As [`restore`](Self::restore), with every tenant [at rest](super::rest): its policies are compiled once a record or a
+    /// timer concerns it. For who is going to step it and has no time.
+    ///
+    /// # Errors
+    /// Where they are not a snapshot of this build's format.
+    pub fn restore_at_rest(bytes: &[u8]) -> Result<Self, Damaged> {
         let damaged = |error: postcard::Error| Damaged(error.to_string());
         let (format, rest) = bytes.split_first().ok_or_else(|| Damaged("it is empty".into()))?;
         if ![FORMAT, FORMAT_BEFORE_HANDS].contains(format) {
@@ -59,54 +67,39 @@ impl Partition {
                 group.by_hand = by_hand;
             }
         }
-        Self::wired(state)
+        Self::indexed(state)
     }
 
     /// Around a state with everything in place.
     pub(crate) fn wired(state: State) -> Result<Self, Damaged> {
-        let mut wired = Self::around(state);
-        wired.programs = vec![None; wired.state.groups.len()];
-        for place in 0..wired.state.tenants.len() {
-            wired.wire_tenant(place as u32)?;
-        }
-        Ok(wired)
+        Self::indexed(state)?.awake()
     }
 
-    /// Makes everything of a tenant that is not stored.
-    fn wire_tenant(&mut self, place: u32) -> Result<(), Damaged> {
-        let State { tenants, groups, .. } = &mut self.state;
-        let Some(tenant) = tenants.get_mut(place as usize) else { return Ok(()) };
-        self.tenants.insert(tenant.name.clone(), place);
-        let mut files = BTreeMap::new();
-        for (name, file) in &tenant.files {
-            files.insert(name, Arc::new(File::compile(name, &file.text, &file.setup).map_err(Damaged)?));
-        }
-        for (name, id) in &tenant.groups {
-            let missing = || Damaged(format!("group `{name}` has no state or no policy"));
-            let group = groups.get_mut(*id as usize).and_then(Option::as_mut).ok_or_else(missing)?;
-            if planted::is(Bug::CooldownForgotten) {
-                group.cooldown = None;
-            }
-            let file = files.get(&group.file).ok_or_else(missing)?;
-            let program = Program { place: file.place(name).ok_or_else(missing)?, file: Arc::clone(file) };
-            if let Some(wiring) = program.wiring() {
-                wiring.share(group);
-            }
-            if file.listens() {
-                tenant.listeners.push(*id);
-            }
-            self.uids.insert(group.uid, *id);
-            self.timers.extend(group.due.map(|due| (due, *id)));
-            for (slot, member) in group.members.iter() {
-                tenant.servers.know(&member.names, *id, slot);
-            }
-            if let Some(kept) = self.programs.get_mut(*id as usize) {
-                *kept = Some(program);
+    fn awake(mut self) -> Result<Self, Damaged> {
+        self.wake_all().map_err(Damaged)?;
+        Ok(self)
+    }
+
+    /// Around a state with what finds groups and their timers; every tenant is at rest.
+    fn indexed(state: State) -> Result<Self, Damaged> {
+        let mut indexed = Self::around(state);
+        let State { tenants, groups, .. } = &mut indexed.state;
+        indexed.programs = vec![None; groups.len()];
+        for (place, tenant) in (0..).zip(tenants) {
+            indexed.tenants.insert(tenant.name.clone(), place);
+            indexed.resting.insert(place);
+            for (name, id) in &tenant.groups {
+                let group = groups.get_mut(*id as usize).and_then(Option::as_mut);
+                let group = group.filter(|group| tenant.files.contains_key(&group.file));
+                let group = group.ok_or_else(|| Damaged(format!("group `{name}` has no state or no policy")))?;
+                if planted::is(Bug::CooldownForgotten) {
+                    group.cooldown = None;
+                }
+                indexed.uids.insert(group.uid, *id);
+                indexed.timers.extend(group.due.map(|due| (due, *id)));
             }
         }
-        // In the order of creation, as deploys keep them, and not by name: it is the order of decisions.
-        tenant.listeners.sort_unstable();
-        Ok(())
+        Ok(indexed)
     }
 
     /// The same state with nothing in it of other tenants: what may be handed to this one. Run on through its own records

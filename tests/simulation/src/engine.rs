@@ -120,7 +120,7 @@ impl Engine {
                 let found = site.store.snapshot().filter(|snapshot| snapshot.at.next <= committed.next);
                 let partition = match found {
                     Some(snapshot) => {
-                        Partition::restore(&snapshot.bytes).map_err(|damaged| Broken::halted(&damaged))?
+                        Partition::restore_at_rest(&snapshot.bytes).map_err(|damaged| Broken::halted(&damaged))?
                     }
                     None => Partition::new(LOG_ID, site.partition),
                 };
