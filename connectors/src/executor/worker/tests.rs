@@ -15,13 +15,10 @@ use crate::{
         simulated::{self, Call, Simulated, Trouble},
     },
 };
-use clouds::{Judged, Late, One};
+use clouds::{One, Watched};
 use std::{
     collections::BTreeSet,
-    sync::{
-        Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
@@ -92,7 +89,7 @@ impl Rig {
         let store = Settings { full_percent: 101, ..Settings::default() };
         let backend = Arc::new(Embedded::open(folder.path(), store).unwrap());
         let cloud = Simulated::in_memory(simulated::Settings::default(), Arc::clone(&clock));
-        let judged = Judged { cloud: cloud.clone(), backend: Arc::clone(&backend), ordered: Mutex::default() };
+        let judged = Watched::judged(cloud.clone(), Arc::clone(&backend));
         let clouds = Arc::new(One { cloud: Arc::new(judged), budget });
         let (executor, handle) = Executor::new(Arc::clone(&backend), clouds, clock, settings);
         let (step, _) = backend.take_over(Machine::Step, 0).unwrap();
@@ -277,8 +274,9 @@ async fn a_look_is_not_acted_on_once_it_is_old() {
     let cloud = Simulated::in_memory(simulated::Settings::default(), Arc::new(clock.clone()));
     let settings = ExecutorSettings::default();
     let takes_ms = Arc::new(AtomicI64::new(settings.look_good_ms + 1));
-    let late = Late { cloud: cloud.clone(), clock: clock.clone(), takes_ms: Arc::clone(&takes_ms) };
-    let (executor, _) = Executor::new(Arc::clone(&backend), Arc::new(late), Arc::new(clock.clone()), settings);
+    let late = Watched::late(cloud.clone(), clock.clone(), Arc::clone(&takes_ms));
+    let clouds = Arc::new(One { cloud: Arc::new(late), budget: None });
+    let (executor, _) = Executor::new(Arc::clone(&backend), clouds, Arc::new(clock.clone()), settings);
     let (step, _) = backend.take_over(Machine::Step, 0).unwrap();
     let commands = vec![command(1, 2)];
     backend
