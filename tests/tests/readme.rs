@@ -110,5 +110,5 @@ fn what_it_points_to_is_there() {
         assert!(tree::root().join(link).exists(), "README.md points to `{link}`, which is not there");
     }
     let first = &blocks(&readme, "sh")[0];
-    assert!(first.contains("cargo run --release -- demo") && first.contains("tests/run "), "{first}");
+    assert!(first.contains("cargo run -- demo") && first.contains("tests/run "), "{first}");
 }
