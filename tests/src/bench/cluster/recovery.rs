@@ -1,5 +1,5 @@
-//! F8: how long a take-over takes until the engine stands where it was committed: the newest snapshot, and the records
-//! after it. The same from Cassandra behind Kafka and from the embedded file.
+//! F8: how long a take-over takes until the engine stands where it was committed: the newest snapshot alone, as after a stop in
+//! order, and with the records after it, as after a crash. The same from Cassandra behind Kafka and from the embedded file.
 
 use super::super::{
     promises::herd::{Herd, Load, RULES},
@@ -47,10 +47,11 @@ pub fn run(groups: usize) -> anyhow::Result<()> {
         herd.decide(&lines);
     }
     let snapshot = Snapshot { at: committed(&herd), state: herd.partition().snapshot() };
+    let snapshot_ms = herd.partition().t();
     let lines = herd.lines(TAIL, Load::Mixed);
     herd.decide(&lines);
     let tail = lines.iter().map(|line| Event::from_line(line.text.as_bytes())).collect::<Result<Vec<_>, _>>()?;
-    let partition = Kept { groups, snapshot, tail, committed: committed(&herd) };
+    let partition = Kept { groups, snapshot, snapshot_ms, tail, committed: committed(&herd) };
     drop(herd);
 
     let (broker, (node, _runs)) = (Broker::shared()?, Node::shared());
@@ -76,6 +77,8 @@ fn committed(herd: &Herd) -> Committed {
 struct Kept {
     groups: usize,
     snapshot: Snapshot,
+    /// The log's time there.
+    snapshot_ms: i64,
     /// Facts after the snapshot.
     tail: Vec<Event>,
     /// The position after them.
@@ -98,19 +101,23 @@ impl Kept {
         let read = backend.snapshot(0, u64::MAX)?;
         let read_in = began.elapsed();
         ensure!(read.is_some_and(|read| read.at == self.snapshot.at), "the snapshot is not there");
-        let recovered = self.recover(&backend)?;
-        let seconds = |length: Duration| format!("{:.2} s", length.as_secs_f64());
+        let (at, seconds) = (self.snapshot.at.next, |length: Duration| format!("{:.2} s", length.as_secs_f64()));
+        let what = |tail: &str| format!("F8 {} groups{tail}, {place}", self.groups);
+        let stopped = recover(&backend, at, self.snapshot_ms)?;
         let note = format!(
             "of it {} to read {} MB of snapshot, which took {} to save; promised {promised}",
             seconds(read_in),
             self.snapshot.state.len() / 1_000_000,
             seconds(saved)
         );
-        say(&format!("F8 {} groups recovered, {place}", self.groups), &seconds(recovered), &note);
+        say(&what(""), &seconds(stopped), &note);
+        self.go_on(&*backend)?;
+        let crashed = recover(&backend, at, self.tail.last().map_or(0, |event| event.time))?;
+        say(&what(" after a crash"), &seconds(crashed), &format!("with the {TAIL} records behind the snapshot"));
         Ok(())
     }
 
-    /// Writes it all down. Answers how long the snapshot took.
+    /// Writes down all up to the snapshot. Answers how long that took.
     fn keep(&self, backend: &dyn Backend) -> anyhow::Result<Duration> {
         // Nobody reads what is before a snapshot, so anything may stand there.
         let before: Vec<Event> = (0..TOGETHER).map(|_| tick()).collect();
@@ -121,36 +128,37 @@ impl Kept {
             left -= some;
         }
         let (owner, _) = backend.take_over(Machine::Step, 0)?;
-        let commit = |committed: &Committed| {
-            backend.commit_step(&owner, Stepped { committed: committed.clone(), ..Stepped::default() })
-        };
-        commit(&self.snapshot.at)?;
+        backend.commit_step(&owner, Stepped { committed: self.snapshot.at.clone(), ..Stepped::default() })?;
         let began = Instant::now();
         backend.save_snapshot(&owner, self.snapshot.clone())?;
-        let saved = began.elapsed();
-        backend.append(0, &self.tail)?;
-        commit(&self.committed)?;
-        Ok(saved)
+        Ok(began.elapsed())
     }
 
-    /// From the start of a worker to where it stands as it was committed.
-    fn recover(&self, backend: &Arc<dyn Backend>) -> anyhow::Result<Duration> {
-        let clock: Arc<dyn Clock> = Arc::new(HeldClock::at(self.tail.last().map_or(0, |event| event.time)));
-        let settings = worker::Settings { clock, ..worker::Settings::default() };
-        let began = Instant::now();
-        let worker = worker::start(Arc::clone(backend), 0, settings)?;
-        loop {
-            let status = worker.known();
-            if status.take_overs > 0 {
-                ensure!(status.snapshot == Some(self.snapshot.at.next), "recovered from elsewhere: {status:?}");
-                let took = began.elapsed();
-                worker.stop();
-                return Ok(took);
-            }
-            let waits = status.trouble.is_none() && status.halted.is_none() && began.elapsed() < PATIENCE;
-            ensure!(waits, "it does not recover: {status:?}");
-            thread::sleep(Duration::from_millis(1));
+    /// Writes down the records behind the snapshot, as applied.
+    fn go_on(&self, backend: &dyn Backend) -> anyhow::Result<()> {
+        backend.append(0, &self.tail)?;
+        let (owner, _) = backend.take_over(Machine::Step, 0)?;
+        backend.commit_step(&owner, Stepped { committed: self.committed.clone(), ..Stepped::default() })?;
+        Ok(())
+    }
+}
+
+/// From the start of a worker to where it stands as it was committed, by the snapshot at this position.
+fn recover(backend: &Arc<dyn Backend>, snapshot: u64, now_ms: i64) -> anyhow::Result<Duration> {
+    let settings = worker::Settings { clock: Arc::new(HeldClock::at(now_ms)), ..worker::Settings::default() };
+    let began = Instant::now();
+    let worker = worker::start(Arc::clone(backend), 0, settings)?;
+    loop {
+        let status = worker.known();
+        if status.take_overs > 0 {
+            ensure!(status.snapshot == Some(snapshot), "recovered from elsewhere: {status:?}");
+            let took = began.elapsed();
+            worker.stop();
+            return Ok(took);
         }
+        let waits = status.trouble.is_none() && status.halted.is_none() && began.elapsed() < PATIENCE;
+        ensure!(waits, "it does not recover: {status:?}");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

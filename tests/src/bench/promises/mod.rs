@@ -2,8 +2,10 @@
 //! on the processor, against a floor that is measured in the same run.
 
 use super::{ROUNDS, clock::Took, each_second, per_second, say};
-use herd::{Herd, Load, RULES};
+use herd::{Herd, RULES};
 use std::fs;
+
+pub use herd::Load;
 
 mod evaluation;
 pub mod floor;
@@ -31,6 +33,19 @@ pub fn run(large: usize) {
     large_herd(large, small);
     a_day();
     schedules::run();
+}
+
+/// One herd alone, on one line: to hold two builds against each other, turn by turn. Two builds that decide the same end with
+/// the same digest.
+pub fn one_herd(groups: usize, servers: usize, load: Load) {
+    let mut herd = Herd::new(groups, servers, RULES);
+    let (ours, floor) = race(&mut herd, load, FACTS);
+    println!(
+        "{:.0} ns a line, the floor {:.0}; {}",
+        1e9 / ours.each_second(),
+        1e9 / floor.each_second(),
+        herd.partition().state_digest()
+    );
 }
 
 /// F4 and F6: many groups.
