@@ -1,6 +1,10 @@
 //! A broker that falls, an answer that is lost, a store that fails: nothing is lost, and nothing is done twice.
 
 use super::{OnABroker, again, join};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+};
 use std::{
     sync::{
         Arc,
@@ -154,6 +158,46 @@ fn a_broker_that_is_killed_loses_nothing_that_was_answered() {
     let given = weir::backend::History::commands_since(&cluster, 0, 0, usize::MAX).unwrap();
     let generations: Vec<u64> = given.iter().map(|(_, command)| command.generation).collect();
     assert_eq!(generations, (1..=committed.next).collect::<Vec<_>>());
+}
+
+/// A broker that comes back may hold a transaction for ended whose end it wrote nowhere. An owner of ledgers may have nothing to
+/// commit for hours, so one that lost its broker for a moment ends what may stand open by a transaction of its own.
+#[test]
+fn an_owner_that_lost_its_broker_for_a_moment_ends_what_may_stand_open() {
+    let broker = Broker::new().unwrap();
+    let settings = broker.settings(1);
+    setup(&settings).unwrap();
+    let kafka = Kafka::open(settings.clone()).unwrap();
+    let (executor, _) = kafka.take_over(Machine::Settle, 0).unwrap();
+    let intent = vec![(GroupUid(1), Some(b"intent".to_vec()))];
+    kafka.commit_settle(&executor, Settled { ledgers: intent.clone(), ..Settled::default() }).unwrap();
+    let ledger = format!("{}-ledger", settings.prefix);
+    // What an executor asks again and again. Answers where the ledger ends then.
+    let looker: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &broker.address).create().unwrap();
+    let asks = || {
+        kafka.commands_after(0, 0, Duration::from_millis(200))?;
+        let ends = looker.fetch_watermarks(&ledger, 0, Duration::from_secs(20));
+        ends.map(|(_, end)| end).map_err(|error| Error::Away(error.to_string()))
+    };
+    let before = again(asks);
+    assert_eq!((again(asks), again(asks)), (before, before), "nothing was lost, so nothing is written");
+
+    broker.kill().unwrap();
+    broker.start().unwrap();
+    let until = Instant::now() + Duration::from_secs(40);
+    while again(asks) == before {
+        assert!(Instant::now() < until, "it never ended what may stand open");
+    }
+    // Each is a record and the mark of its transaction's end. A fall is heard of by each connection, so there may be two or
+    // three, and then no more.
+    thread::sleep(Duration::from_secs(3));
+    let after = again(asks);
+    assert!((before + 2..=before + 6).contains(&after), "{before}, and then {after}");
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(again(asks), after, "the connections that came back are not lost again");
+    // It owns the ledgers still, and they are as they were.
+    kafka.commit_settle(&executor, Settled::default()).unwrap();
+    assert_eq!(Kafka::open(settings).unwrap().ledgers(0).unwrap(), [(GroupUid(1), b"intent".to_vec())]);
 }
 
 /// As a worker does: on any error everything is dropped and taken over again. Answers the last position that was answered.
