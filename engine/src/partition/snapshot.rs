@@ -87,7 +87,9 @@ impl Partition {
         indexed.programs = vec![None; groups.len()];
         for (place, tenant) in (0..).zip(tenants) {
             indexed.tenants.insert(tenant.name.clone(), place);
-            indexed.resting.insert(place);
+            if !tenant.groups.is_empty() {
+                indexed.resting.insert(place);
+            }
             for (name, id) in &tenant.groups {
                 let group = groups.get_mut(*id as usize).and_then(Option::as_mut);
                 let group = group.filter(|group| tenant.files.contains_key(&group.file));
