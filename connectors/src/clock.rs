@@ -23,12 +23,20 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 /// How wrong this process is made to believe the machine's clock to be, milliseconds.
+#[cfg(feature = "wrong-clock")]
 static WRONG_MS: AtomicI64 = AtomicI64::new(0);
 
-/// From now on the [`WallClock`] of this process is wrong by so much, as that of a machine that was set badly. For tests: the
-/// program has no way to say so.
+/// From now on the [`WallClock`] of this process is wrong by so much, as that of a machine that was set badly.
+#[cfg(feature = "wrong-clock")]
 pub fn set_wrong(ms: i64) {
     WRONG_MS.store(ms, Ordering::SeqCst);
+}
+
+fn wrong_ms() -> i64 {
+    #[cfg(feature = "wrong-clock")]
+    return WRONG_MS.load(Ordering::Relaxed);
+    #[cfg(not(feature = "wrong-clock"))]
+    0
 }
 
 /// The machine's clock.
@@ -39,7 +47,7 @@ impl Clock for WallClock {
     fn now_ms(&self) -> i64 {
         // A machine whose clock is before 1970 is told apart from one at 1970 by nobody.
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
-        now_ms.saturating_add(WRONG_MS.load(Ordering::Relaxed))
+        now_ms.saturating_add(wrong_ms())
     }
 }
 
