@@ -6,10 +6,13 @@ use crate::{
     worker::Engine,
 };
 use weir_engine::{
-    event::{Event, Record},
+    event::{Event, Fact, Record, Tick},
     id::Position,
     partition::Partition,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Records read at one time.
 const PAGE: usize = 1_024;
@@ -47,6 +50,35 @@ pub fn state_at(backend: &dyn Backend, partition: u32, until: u64) -> Result<Par
     Ok(recover(backend, partition, until, <Partition as Engine>::restore, &|| false)?.state)
 }
 
+/// The same of one tenant alone: of the snapshot only what is the tenant's is compiled, and of the records only its own are more
+/// than the time. So it costs what a tenant costs, in a partition of many. It decides for it as the whole does, but where more
+/// timers are due than [one record runs](weir_engine::partition::GROUPS_PER_RECORD_MAX), perhaps at an earlier record.
+///
+/// # Errors
+/// As for [`state_at`].
+pub fn state_of(backend: &dyn Backend, tenant: &str, partition: u32, until: u64) -> Result<Partition, Error> {
+    let state = start(backend, partition, until, <Partition as Engine>::restore_to_step)?.state.only(tenant);
+    let mut state = state.map_err(|damaged| backend::Error::Damaged(damaged.to_string()))?;
+    run_on(&mut state, backend, partition, until, &|line| heard(line, tenant), &|| false)?;
+    Ok(state)
+}
+
+/// What a tenant hears of the log: its own records and those of nobody, and that time passes by those of others.
+#[must_use]
+pub fn own(event: Event, tenant: &str) -> Event {
+    if event.tenant == tenant || event.tenant.is_empty() {
+        return event;
+    }
+    let id = format!("other-{}", event.time);
+    Event { id, source: "/clock".to_owned(), tenant: String::new(), fact: Fact::Tick(Tick {}), ..event }
+}
+
+fn heard(line: backend::Line, tenant: &str) -> backend::Line {
+    // One that nobody can read stops the tenant, too, as it did the partition.
+    let Ok(event) = Event::from_line(&line.bytes) else { return line };
+    backend::Line { bytes: own(event, tenant).to_line().into_bytes(), ..line }
+}
+
 /// A state, and where its replay began.
 pub(crate) struct Recovered<E> {
     pub(crate) state: E,
@@ -68,6 +100,19 @@ pub(crate) fn recover<E: Engine>(
     stop: &dyn Fn() -> bool,
 ) -> Result<Recovered<E>, Error> {
     let Recovered { mut state, snapshot, snapshot_ms } = start(backend, partition, until, restore)?;
+    run_on(&mut state, backend, partition, until, &|line| line, stop)?;
+    Ok(Recovered { state, snapshot, snapshot_ms })
+}
+
+/// Applies the records before the offset `until`, as `heard`.
+fn run_on<E: Engine>(
+    state: &mut E,
+    backend: &dyn Backend,
+    partition: u32,
+    until: u64,
+    heard: &dyn Fn(backend::Line) -> backend::Line,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
     let skips = Skips::of(&backend.skips(partition)?);
     while state.next() < until && !stop() {
         let wanted = usize::try_from(until - state.next()).unwrap_or(PAGE).min(PAGE);
@@ -77,7 +122,7 @@ pub(crate) fn recover<E: Engine>(
             let text = format!("there is no record before `{asked}` yet: the log ends at `{end}`");
             return Err(backend::Error::OutOfRange(text).into());
         }
-        let lines: Vec<backend::Line> = lines.into_iter().map(|line| skips.obey(line)).collect();
+        let lines: Vec<backend::Line> = lines.into_iter().map(|line| heard(skips.obey(line))).collect();
         let mut done = 0;
         // Muted: what comes out was committed when it was first decided.
         state.step_all(&lines, &mut |_| done += 1).map_err(|reason| {
@@ -85,7 +130,7 @@ pub(crate) fn recover<E: Engine>(
             Error::Halted { at: Position { partition, offset }, reason }
         })?;
     }
-    Ok(Recovered { state, snapshot, snapshot_ms })
+    Ok(())
 }
 
 /// The newest state that is kept and readable, at or before `until`.

@@ -82,7 +82,7 @@ pub fn account(
     let partition = partition_of(tenant, backend.partitions());
     let Some(moment) = moment else {
         let (committed, _) = backend.stepped(partition)?;
-        let state = replay::state_at(backend, partition, committed.next)?;
+        let state = replay::state_of(backend, tenant, partition, committed.next)?;
         let why = explain(&state, tenant, group, clock.now_ms().max(state.t()));
         let position = Position { partition, offset: committed.next.saturating_sub(1) };
         return Ok(why.map(|why| Account { why, position, source: Source::Rerun, next: None }));
@@ -127,6 +127,7 @@ impl Asked<'_> {
     /// Runs the log again over the record of a decision.
     fn rerun(&self, decision: Decision) -> Result<Account> {
         let position = decision.position;
+        // The whole partition's: at which record a timer ran may depend on how many others were due.
         let mut state = match replay::state_at(self.backend, self.partition, position.offset) {
             Ok(state) => state,
             Err(replay::Error::Backend(Error::OutOfRange(_))) => return Ok(recorded(decision)),
@@ -159,7 +160,7 @@ impl Asked<'_> {
         let known = line.first().is_some_and(|line| line.appended_ms <= at_ms);
         let (committed, _) = self.backend.stepped(self.partition)?;
         let next = offset.saturating_add(1).min(committed.next);
-        let state = match replay::state_at(self.backend, self.partition, next) {
+        let state = match replay::state_of(self.backend, self.tenant, self.partition, next) {
             Ok(state) if known => state,
             Ok(_) | Err(replay::Error::Backend(Error::OutOfRange(_))) => {
                 let kept = self.before(at_ms)?.into_iter().find(|kept| kept.decision.at <= at_ms);

@@ -9,7 +9,10 @@ use super::{
     auth::Administers,
     body::{Asked, Instant},
 };
-use crate::backend::{self, Backend, Skips};
+use crate::{
+    backend::{self, Backend, Skips},
+    replay,
+};
 use axum::{
     body::{Body, Bytes},
     extract::State,
@@ -27,13 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
-use weir_engine::{
-    command::Command,
-    decision::Decision,
-    event::{Event, Fact, Tick},
-    id::Position,
-    time,
-};
+use weir_engine::{command::Command, decision::Decision, event::Event, id::Position, time};
 
 /// The shape of the lines. Rises when an old reader could not read them.
 pub const FORMAT: u32 = 1;
@@ -228,7 +225,7 @@ pub fn write(
             let offset = line.offset;
             let event = Event::from_line(&line.bytes)
                 .map_err(|error| backend::Error::Damaged(format!("record {}:{offset}: {error}", header.partition)))?;
-            let event = if whose == Whose::Tenant { own(event, &header.tenant) } else { event };
+            let event = if whose == Whose::Tenant { replay::own(event, &header.tenant) } else { event };
             push(&mut text, &Line::Record(Recorded { offset, appended: line.appended_ms, event }))?;
             while let Some(decision) = decisions.next_if(|decision| decision.position.offset <= offset) {
                 let wanted = header.group.as_ref().is_none_or(|group| *group == decision.group);
@@ -243,15 +240,6 @@ pub fn write(
         next = last + 1;
     }
     Ok(())
-}
-
-/// The event, or a tick at its time where it is another tenant's.
-fn own(event: Event, tenant: &str) -> Event {
-    if event.tenant == tenant || event.tenant.is_empty() {
-        return event;
-    }
-    let id = format!("other-{}", event.time);
-    Event { id, source: "/clock".to_owned(), tenant: String::new(), fact: Fact::Tick(Tick {}), ..event }
 }
 
 fn push(text: &mut Vec<u8>, line: &Line) -> backend::Result<()> {
