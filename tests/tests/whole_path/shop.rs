@@ -93,9 +93,9 @@ impl Shop {
             .collect()
     }
 
-    /// What `why` says of the group's last second before an instant, in words.
-    pub async fn why(&self, decision: &Decision) -> String {
-        let at = weir_engine::time::rfc3339(decision.at);
+    /// What `why` says of the group at an instant, in words.
+    pub async fn why(&self, at_ms: i64) -> String {
+        let at = weir_engine::time::rfc3339(at_ms);
         let output = self.weir.run(&["why", "web", "--at", &at]).unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
