@@ -169,8 +169,8 @@ fn an_owner_that_lost_its_broker_for_a_moment_ends_what_may_stand_open() {
     setup(&settings).unwrap();
     let kafka = Kafka::open(settings.clone()).unwrap();
     let (executor, _) = kafka.take_over(Machine::Settle, 0).unwrap();
-    let intent = vec![(GroupUid(1), Some(b"intent".to_vec()))];
-    kafka.commit_settle(&executor, Settled { ledgers: intent.clone(), ..Settled::default() }).unwrap();
+    let intends = |uid| Settled { ledgers: vec![(uid, Some(b"intent".to_vec()))], ..Settled::default() };
+    kafka.commit_settle(&executor, intends(GroupUid(1))).unwrap();
     let ledger = format!("{}-ledger", settings.prefix);
     // What an executor asks again and again. Answers where the ledger ends then.
     let looker: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &broker.address).create().unwrap();
@@ -195,9 +195,10 @@ fn an_owner_that_lost_its_broker_for_a_moment_ends_what_may_stand_open() {
     assert!((before + 2..=before + 6).contains(&after), "{before}, and then {after}");
     thread::sleep(Duration::from_secs(3));
     assert_eq!(again(asks), after, "the connections that came back are not lost again");
-    // It owns the ledgers still, and they are as they were.
-    kafka.commit_settle(&executor, Settled::default()).unwrap();
-    assert_eq!(Kafka::open(settings).unwrap().ledgers(0).unwrap(), [(GroupUid(1), b"intent".to_vec())]);
+    // It owns the ledgers still, and what was in them is.
+    kafka.commit_settle(&executor, intends(GroupUid(2))).unwrap();
+    let ledgers = Kafka::open(settings).unwrap().ledgers(0).unwrap();
+    assert_eq!(ledgers, [1, 2].map(|uid| (GroupUid(uid), b"intent".to_vec())));
 }
 
 /// As a worker does: on any error everything is dropped and taken over again. Answers the last position that was answered.
