@@ -127,10 +127,9 @@ fn a_position_that_the_broker_forgot_is_known() {
     assert!(owner.epoch > epoch);
 }
 
-/// A transaction that nobody ends holds the group's position back. A take-over waits until the broker ends it, and never
-/// takes a position that it is not told for the first one.
+/// A transaction that nobody ends holds the group's position back. The same stands where the commands are.
 #[test]
-fn a_position_that_is_held_back_is_waited_for() {
+fn a_position_that_is_held_back_holds_nobody_up() {
     use rdkafka::{
         Offset, TopicPartitionList,
         consumer::{BaseConsumer, Consumer},
@@ -149,7 +148,7 @@ fn a_position_that_is_held_back_is_waited_for() {
     };
     let soon = Duration::from_secs(20);
     let stuck: BaseProducer =
-        client("transactional.id", &system.settings.prefix).set("transaction.timeout.ms", "8000").create().unwrap();
+        client("transactional.id", &system.settings.prefix).set("transaction.timeout.ms", "60000").create().unwrap();
     let group: BaseConsumer = client("group.id", &format!("{}-step", system.settings.prefix)).create().unwrap();
     stuck.init_transactions(soon).unwrap();
     stuck.begin_transaction().unwrap();
@@ -157,13 +156,9 @@ fn a_position_that_is_held_back_is_waited_for() {
     place.add_partition_offset(&format!("{}-events", system.settings.prefix), 0, Offset::Offset(0)).unwrap();
     stuck.send_offsets_to_transaction(&place, &group.group_metadata().unwrap(), soon).unwrap();
 
-    let began = Instant::now();
     let hasty = Kafka::open(Settings { patience: Duration::from_secs(2), ..system.settings.clone() }).unwrap();
-    let held = hasty.take_over(Machine::Step, 0);
-    assert!(matches!(held, Err(Error::Away(_))), "{held:?}");
-    let (owner, committed) = again(|| hasty.take_over(Machine::Step, 0));
+    let (owner, committed) = hasty.take_over(Machine::Step, 0).unwrap();
     assert_eq!(committed, up_to(3).committed);
-    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
     hasty.commit_step(&owner, up_to(4)).unwrap();
 }
 

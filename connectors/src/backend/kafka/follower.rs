@@ -230,13 +230,13 @@ impl Work {
     fn take(&self, rows: &mut Rows, message: &BorrowedMessage<'_>) -> Result<()> {
         let offset = u64::try_from(message.offset()).unwrap_or_default();
         rows.end = offset + 1;
-        match decode(message.payload().unwrap_or_default(), &self.kafka.topics.outputs)? {
+        let Some(value) = message.payload() else { return Ok(()) };
+        match decode(value, &self.kafka.topics.outputs)? {
             Output::Command { mark, command } => rows.commands.push((mark, command)),
             Output::Decision { serial, decision } => rows.decisions.push(Kept { serial, decision }),
             // The place in the topic is an order that rises, also over owners.
             Output::View { kind, tenant, name, row } => rows.views.push((offset, View { kind, tenant, name, row })),
-            Output::Stepped(next) => rows.stepped = Some(next),
-            Output::Owned(_) => {}
+            Output::Stepped(standing) => rows.stepped = Some(standing.committed.next),
         }
         Ok(())
     }

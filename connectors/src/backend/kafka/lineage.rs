@@ -40,6 +40,7 @@ impl Kafka {
         let owned = encode(&Owned { epoch: settle.epoch, gone })?;
         let ledger = &self.topics.ledger;
         settle.owner.transact(|out| out.send(ledger, Some(OWNER), Some(&owned)), None)?;
+        settle.owner.see_ended()?;
 
         let mut step = self.begin_step(self.fence(Machine::Step, partition)?, partition, true)?;
         let standing = Standing { gone, ..step.standing };
@@ -47,11 +48,12 @@ impl Kafka {
         let (commands, outputs) = (&self.topics.commands, &self.topics.outputs);
         let newest = step.owner.transact(
             |out| {
-                out.send(outputs, None, Some(&encode(&Outgoing::Stepped(standing.committed.next))?))?;
+                out.send(outputs, None, Some(&encode(&Outgoing::Stepped(&standing))?))?;
                 out.send(commands, Some(STEPPED), Some(&encode(&standing)?))
             },
             Some((&place, &self.group()?)),
         )?;
+        step.owner.see_ended()?;
         let last = newest.get(outputs).and_then(|offset| u64::try_from(*offset).ok());
         last.ok_or_else(|| Error::Unclear(format!("what ended partition {partition} was written somewhere")))
     }

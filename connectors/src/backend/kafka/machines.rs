@@ -7,7 +7,7 @@ use super::{
     failure::cannot,
     owner::Owner,
     reader::whole,
-    record::{Given, NOBODY, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
+    record::{Given, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
     settings::{ends, number},
 };
 use crate::clock::{Clock, WallClock};
@@ -72,7 +72,6 @@ impl Machines for Kafka {
 
     fn commands_after(&self, partition: u32, after: u64, patience: Duration) -> Result<(u64, Vec<Command>)> {
         self.follow(partition)?;
-        self.end_what_stands_open(partition)?;
         // Once, so that who asks first is not told that there are none.
         self.table.standing(partition, self.settings.patience)?;
         Ok(self.table.commands_after(partition, after, patience))
@@ -100,7 +99,15 @@ impl Kafka {
     /// Takes the name of a machine's owner. Whoever had it commits nothing any more.
     pub(super) fn fence(&self, machine: Machine, partition: u32) -> Result<Owner> {
         let id = format!("{}-{}-{partition}", self.settings.prefix, name(machine));
-        Owner::begin(&self.settings, &id, partition)
+        let mut nowhere = TopicPartitionList::with_capacity(1);
+        nowhere
+            .add_partition_offset(&self.topics.control, 0, Offset::Offset(0))
+            .map_err(|error| cannot("write down a position", &error))?;
+        let (own, nowhere) = match machine {
+            Machine::Step => (&self.topics.commands, Some(nowhere)),
+            Machine::Settle => (&self.topics.ledger, None),
+        };
+        Owner::begin(&self.settings, &id, partition, own, Arc::clone(&self.positions), nowhere)
     }
 
     /// Commits what `step` gave. Answers the offset of its last record in `outputs`.
@@ -142,7 +149,7 @@ impl Kafka {
                 for view in &views {
                     out.send(&topics.outputs, None, Some(&encode(&Outgoing::view(view))?))?;
                 }
-                out.send(&topics.outputs, None, Some(&encode(&Outgoing::Stepped(standing.committed.next))?))?;
+                out.send(&topics.outputs, None, Some(&encode(&Outgoing::Stepped(&standing))?))?;
                 out.send(&topics.commands, Some(STEPPED), Some(&encode(&standing)?))
             },
             Some((&place, &self.group()?)),
@@ -176,6 +183,8 @@ impl Kafka {
             },
             None,
         )?;
+        // A call may follow an intent at once, and nothing may take that back any more.
+        tenure.owner.see_ended()?;
         Ok(newest.get(&topics.outputs).and_then(|offset| u64::try_from(*offset).ok()))
     }
 
@@ -188,37 +197,9 @@ impl Kafka {
         Ok(committed)
     }
 
-    /// For the owner of the ledgers in this process, who may have nothing to commit for hours.
-    fn end_what_stands_open(&self, partition: u32) -> Result<()> {
-        let Some(tenure) = self.tenures().get(&(Machine::Settle, partition)).cloned() else { return Ok(()) };
-        // One that commits ends it by that.
-        let Ok(mut tenure) = tenure.try_lock() else { return Ok(()) };
-        let owned = encode(&Outgoing::Owned(tenure.epoch))?;
-        tenure.owner.end_if_lost(|out| {
-            if self.outputs_stand_open(partition)? {
-                out.send(&self.topics.outputs, None, Some(&owned))?;
-            }
-            out.send(&self.topics.ledger, Some(NOBODY), None)
-        })
-    }
-
-    /// Whether there is more in `outputs` than those see who see what is committed. Nothing is written there without need: a
-    /// partition without outputs is one that was never worked on.
-    fn outputs_stand_open(&self, partition: u32) -> Result<bool> {
-        let end =
-            |consumer| ends(consumer, &self.topics.outputs, partition, self.settings.patience).map(|(_, end)| end);
-        let all = end(&self.asker)?;
-        Ok(end(&self.positions)? < all)
-    }
-
     /// `even_gone`: also where the installation has gone elsewhere.
     pub(super) fn begin_step(&self, mut owner: Owner, partition: u32, even_gone: bool) -> Result<Tenure> {
-        // A place where nobody reads: that of `events` itself, open, would be lost under a new one.
-        let mut nowhere = TopicPartitionList::with_capacity(1);
-        nowhere
-            .add_partition_offset(&self.topics.control, 0, Offset::Offset(0))
-            .map_err(|error| cannot("write down a position", &error))?;
-        owner.transact(|_| Ok(()), Some((&nowhere, &self.group()?)))?;
+        self.end_what_stands_open(&mut owner, &self.topics.commands, partition)?;
         let standing = self.read_standing(partition)?;
         self.must_be_ours(&standing, partition)?;
         if standing.gone && !even_gone {
@@ -234,13 +215,7 @@ impl Kafka {
         let place = self.place(partition, &standing)?;
         let line = encode(&standing)?;
         let newest = owner.transact(
-            |out| {
-                if self.outputs_stand_open(partition)? {
-                    let stepped = encode(&Outgoing::Stepped(standing.committed.next))?;
-                    out.send(&self.topics.outputs, None, Some(&stepped))?;
-                }
-                out.send(&self.topics.commands, Some(STEPPED), Some(&line))
-            },
+            |out| out.send(&self.topics.commands, Some(STEPPED), Some(&line)),
             Some((&place, &self.group()?)),
         )?;
         let at = newest.get(&self.topics.commands).copied().unwrap_or_default();
@@ -250,115 +225,23 @@ impl Kafka {
 
     /// See [`Kafka::begin_step`].
     pub(super) fn begin_settle(&self, mut owner: Owner, partition: u32, even_gone: bool) -> Result<Tenure> {
-        owner.transact(|out| out.send(&self.topics.ledger, Some(NOBODY), None), None)?;
+        self.end_what_stands_open(&mut owner, &self.topics.ledger, partition)?;
         let (Owned { epoch, gone }, ledgers) = self.read_ledgers(partition)?;
         if gone && !even_gone {
             return Err(self.gone());
         }
         let owned = Owned { epoch: epoch + 1, gone };
         let line = encode(&owned)?;
-        owner.transact(
-            |out| {
-                if self.outputs_stand_open(partition)? {
-                    out.send(&self.topics.outputs, None, Some(&encode(&Outgoing::Owned(owned.epoch))?))?;
-                }
-                out.send(&self.topics.ledger, Some(OWNER), Some(&line))
-            },
-            None,
-        )?;
+        owner.transact(|out| out.send(&self.topics.ledger, Some(OWNER), Some(&line)), None)?;
         Ok(Tenure { epoch: owned.epoch, owner, standing: Standing::default(), ledgers: Some(ledgers) })
     }
 
-    /// How the step machine stands, once whoever had it is fenced.
-    ///
-    /// The broker forgets a group's positions some days after the last commit (`offsets.retention.minutes`); the same standing
-    /// is kept for ever in the compacted topic, so that a partition that nobody owned for a week is not begun anew.
-    fn read_standing(&self, partition: u32) -> Result<Standing> {
-        let standing = match self.read_position(partition)? {
-            Some(standing) => standing,
-            None => self.read_kept_standing(partition)?,
-        };
-        // What was committed stays committed, so who answers less has not read all of its own log yet.
-        let known = self.table.known(partition).unwrap_or_default();
-        if (known.epoch, known.committed.next) > (standing.epoch, standing.committed.next) {
-            return Err(Error::Away(format!(
-                "the broker says that partition {partition} is applied up to `{partition}:{}`, and it was up to \
-                 `{partition}:{}`: asking again",
-                standing.committed.next, known.committed.next
-            )));
-        }
-        Ok(standing)
-    }
-
-    /// The group's position. Waits for a transaction under way that may change it.
-    fn read_position(&self, partition: u32) -> Result<Option<Standing>> {
-        let asked = |error| cannot(&format!("read the position of partition {partition}"), &error);
-        let mut place = TopicPartitionList::with_capacity(1);
-        place.add_partition(&self.topics.events, number(partition));
-        let found = self.positions.committed_offsets(place, self.settings.patience).map_err(asked)?;
-        for element in found.elements() {
-            element.error().map_err(asked)?;
-            if let Offset::Offset(_) = element.offset() {
-                return decode(element.metadata().as_bytes(), "the group's positions").map(Some);
-            }
-        }
-        Ok(None)
-    }
-
-    /// The standing in the compacted topic; that of a beginning only where nothing says that there was one.
-    fn read_kept_standing(&self, partition: u32) -> Result<Standing> {
-        let (mut found, mut commands) = (None, 0_u64);
-        let topic = &self.topics.commands;
-        whole(&self.settings, &self.asker, topic, partition, |key, value| {
-            match value.filter(|_| key == STEPPED.as_bytes()) {
-                Some(value) => found = Some(decode(value, topic)?),
-                None => commands += 1,
-            }
-            Ok(())
-        })?;
-        if let Some(standing) = found {
-            return Ok(standing);
-        }
-        // A standing comes before the first command and the first output, and no topic of ours forgets it.
-        let outputs = ends(&self.asker, &self.topics.outputs, partition, self.settings.patience)?.1;
-        if commands > 0 || outputs > 0 {
-            return Err(Error::Damaged(format!(
-                "nothing says how far partition {partition} is applied, and something was: `{topic}` holds {commands} \
-                 records of it, `{}` {outputs}; bring `{topic}` back, or begin a new installation under another `prefix`",
-                self.topics.outputs
-            )));
-        }
-        Ok(Standing::default())
-    }
-
-    /// Refuses a position of another log, and a log in which another record stands where the last applied one stood.
-    fn must_be_ours(&self, standing: &Standing, partition: u32) -> Result<()> {
-        let next = standing.committed.next;
-        let another = |why: String| {
-            Err(Error::Damaged(format!(
-                "`{}` is not the log that was applied up to `{partition}:{next}`: {why}; bring that one back, or begin a new \
-                 installation under another `prefix`",
-                self.topics.events
-            )))
-        };
-        if !standing.log_id.is_empty() && standing.log_id != self.identity.log_id {
-            return another(format!(
-                "the position is of the log `{}`, this is `{}`",
-                standing.log_id, self.identity.log_id
-            ));
-        }
-        let (oldest, end) = self.range(partition)?;
-        if end < next {
-            return another(format!("it ends at `{partition}:{end}`"));
-        }
-        let (Some(last), Some(last_ms)) = (next.checked_sub(1), standing.last_ms) else { return Ok(()) };
-        if last < oldest {
-            return Ok(());
-        }
-        match self.read(partition, last, 1)?.first() {
-            Some(line) if line.appended_ms != last_ms => another(format!("record `{partition}:{last}` is another one")),
-            _ => Ok(()),
-        }
+    /// What may stand open under a name that was taken over, before anything is read.
+    fn end_what_stands_open(&self, owner: &mut Owner, own: &str, partition: u32) -> Result<()> {
+        // A partition without outputs is one that was never worked on, and stays one.
+        let (_, outputs) = ends(&self.asker, &self.topics.outputs, partition, self.settings.patience)?;
+        let topics = [own, &self.topics.outputs];
+        owner.seal(if outputs > 0 { &topics } else { &topics[..1] })
     }
 
     fn must_be_forward(&self, from: &Committed, to: &Committed, partition: u32) -> Result<()> {

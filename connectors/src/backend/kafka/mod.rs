@@ -37,6 +37,7 @@ mod record;
 mod refusal;
 mod settings;
 mod skips;
+mod standing;
 mod switchboard;
 mod table;
 mod tail;
@@ -58,7 +59,7 @@ pub struct Kafka {
     /// Asks where topics end.
     asker: BaseConsumer,
     /// Reads and writes positions; of a group that never has a member.
-    positions: BaseConsumer,
+    positions: Arc<BaseConsumer>,
     appender: Arc<Appender>,
     readers: Readers,
     ends: Ends,
@@ -82,7 +83,7 @@ impl Kafka {
         let table = Arc::new(Table::default());
         let appender = Arc::new(Appender::new(settings.clone())?);
         Ok(Self {
-            positions: settings.consumer("step", Sees::Committed)?,
+            positions: Arc::new(settings.consumer("step", Sees::Committed)?),
             switchboard: Switchboard::start(
                 settings.clone(),
                 topics.control.clone(),

@@ -5,19 +5,20 @@
 //!
 //! A broker that is started again may hold a transaction for ended and have written its end nowhere: Apache Kafka 4.3.1, with
 //! no other broker beside it, looks for the partitions' leaders before it knows of any, and takes the partitions for deleted.
-//! Nobody reads past such a transaction, and a group's position in it is not told, until the name's next one ends in the same
-//! partitions. So a take-over ends one in each of them, before it reads there; and so does an owner that has nothing to commit,
-//! once it has lost its broker for a moment ([`Owner::end_if_lost`]). What stood open stands then: it was to be
-//! committed, or it is like a commit whose answer was lost.
+//! Nobody reads past such a transaction until the name's next one ends in the same partitions, and as that one ends so does
+//! it: by one that is taken back, what was answered as committed is gone. So an owner begins nothing before the commit before
+//! can be seen, and ends one that stays unseen by a transaction that says nothing ([`Owner::seal`]). A take-over does the
+//! same before it reads anything.
 
 use super::{
     super::{Error, Result},
     failure::{cannot, is_fenced, words},
-    settings::{Settings, number},
+    record::NOBODY,
+    settings::{BaseConsumer, Settings, ends, number},
 };
 use rdkafka::{
     ClientContext, Message, TopicPartitionList,
-    consumer::ConsumerGroupMetadata,
+    consumer::{Consumer, ConsumerGroupMetadata},
     error::KafkaError,
     message::DeliveryResult,
     producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
@@ -25,10 +26,7 @@ use rdkafka::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -40,14 +38,12 @@ const TRANSACTION_MS: &str = "15000";
 const SOON: Duration = Duration::from_micros(500);
 /// Between two asks of a broker that said to ask again.
 const AGAIN: Duration = Duration::from_millis(10);
+/// The end of a transaction is written some milliseconds after the answer. One that is not there by now may never be.
+const ENDS_IN: Duration = Duration::from_secs(1);
 
 /// What became of the records of a transaction.
 #[derive(Default)]
-struct Deliveries {
-    delivered: Mutex<Delivered>,
-    /// The broker was away since this was last asked.
-    lost: AtomicBool,
-}
+struct Deliveries(Mutex<Delivered>);
 
 #[derive(Default)]
 struct Delivered {
@@ -58,14 +54,13 @@ struct Delivered {
 
 impl Deliveries {
     fn lock(&self) -> MutexGuard<'_, Delivered> {
-        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(error = words(&error), reason, "an owner's producer");
-        self.lost.store(true, Ordering::Relaxed);
     }
 }
 
@@ -89,6 +84,15 @@ pub(super) struct Owner {
     producer: BaseProducer<Deliveries>,
     partition: u32,
     patience: Duration,
+    /// The topic into which nobody else writes transactions: who sees the newest record of ours there sees all before it.
+    own: String,
+    /// Sees what is committed; of the group of positions.
+    sees: Arc<BaseConsumer>,
+    /// A position that nobody reads, for an owner that commits positions. That of `events` itself, left open by a commit before,
+    /// would be lost under another of the same place.
+    nowhere: Option<TopicPartitionList>,
+    /// The newest record in each topic of what was committed, until its end was seen.
+    unseen: BTreeMap<String, i64>,
     /// An outcome is not known, or somebody else has the name.
     over: bool,
 }
@@ -98,12 +102,20 @@ pub(super) type Place<'a> = (&'a TopicPartitionList, &'a ConsumerGroupMetadata);
 
 impl Owner {
     /// Takes the name over. Whoever had it commits nothing any more, and what they had begun is gone.
-    pub(super) fn begin(settings: &Settings, name: &str, partition: u32) -> Result<Self> {
+    pub(super) fn begin(
+        settings: &Settings,
+        name: &str,
+        partition: u32,
+        own: &str,
+        sees: Arc<BaseConsumer>,
+        nowhere: Option<TopicPartitionList>,
+    ) -> Result<Self> {
         let mut config = settings.producer();
         config.set("transactional.id", name).set("transaction.timeout.ms", TRANSACTION_MS).set("linger.ms", "5");
         let producer: BaseProducer<Deliveries> =
             config.create_with_context(Deliveries::default()).map_err(|error| cannot("make a producer", &error))?;
-        let owner = Self { producer, partition, patience: settings.patience, over: false };
+        let (own, unseen) = (own.to_owned(), BTreeMap::new());
+        let owner = Self { producer, partition, patience: settings.patience, own, sees, nowhere, unseen, over: false };
         let until = Instant::now() + settings.patience;
         owner
             .again(until, || owner.producer.init_transactions(settings.patience))
@@ -111,15 +123,57 @@ impl Owner {
         Ok(owner)
     }
 
-    /// Ends what may stand open since the broker was lost for a moment, by another transaction. Nothing, if it was not.
-    pub(super) fn end_if_lost(&mut self, fill: impl FnOnce(&Outgoing<'_>) -> Result<()>) -> Result<()> {
-        self.producer.poll(Duration::ZERO);
-        if self.over || !self.producer.context().lost.swap(false, Ordering::Relaxed) {
-            return Ok(());
+    /// Ends what may stand open under this name in these topics, and in the positions, by a transaction that says nothing.
+    ///
+    /// # Errors
+    /// As for [`Owner::transact`].
+    pub(super) fn seal(&mut self, topics: &[&str]) -> Result<()> {
+        self.say_nothing(topics)?;
+        self.see_ended()
+    }
+
+    /// Waits until all that was committed can be seen, and ends it where it stands open.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] or [`Error::Unclear`]; the owner is over then.
+    pub(super) fn see_ended(&mut self) -> Result<()> {
+        let until = Instant::now() + self.patience;
+        let mut asked = Instant::now();
+        while let Some(newest) = self.unseen.get(&self.own) {
+            let seen = ends(&self.sees, &self.own, self.partition, ENDS_IN).map(|(_, end)| i64::try_from(end));
+            if matches!(seen, Ok(Ok(end)) if end > *newest) {
+                break;
+            }
+            if Instant::now() > until {
+                self.over = true;
+                return Err(Error::Unclear(format!("nobody sees the end of a commit in `{}`", self.own)));
+            }
+            if seen.is_err() {
+                // No broker: the time to end in begins with its first answer.
+                asked = Instant::now();
+            } else if asked.elapsed() > ENDS_IN {
+                tracing::warn!(topic = self.own, self.partition, "a commit stands open: ended by another");
+                let topics: Vec<String> = self.unseen.keys().cloned().collect();
+                // Taken back, it takes with it what it was to end.
+                let said = self.say_nothing(&topics);
+                self.over |= said.is_err();
+                said?;
+                asked = Instant::now();
+            }
+            serve(&self.producer, SOON);
         }
-        let ended = self.transact(fill, None);
-        self.producer.context().lost.fetch_or(ended.is_err(), Ordering::Relaxed);
-        ended.map(drop)
+        self.unseen.clear();
+        Ok(())
+    }
+
+    fn say_nothing(&mut self, topics: &[impl AsRef<str>]) -> Result<()> {
+        let nowhere = self.nowhere.clone().zip(self.sees.group_metadata());
+        let place = nowhere.as_ref().map(|(place, group)| (place, group));
+        let nothing =
+            |out: &Outgoing<'_>| topics.iter().try_for_each(|topic| out.send(topic.as_ref(), Some(NOBODY), None));
+        let newest = self.commit(nothing, place)?;
+        self.unseen.extend(newest);
+        Ok(())
     }
 
     /// Writes what `fill` puts into a transaction, with a position, and commits it. Answers the newest offset in each topic.
@@ -127,6 +181,17 @@ impl Owner {
     /// # Errors
     /// [`Error::Fenced`], [`Error::Unclear`], or [`Error::Failed`] where nothing was committed.
     pub(super) fn transact(
+        &mut self,
+        fill: impl FnOnce(&Outgoing<'_>) -> Result<()>,
+        place: Option<Place<'_>>,
+    ) -> Result<BTreeMap<String, i64>> {
+        self.see_ended()?;
+        let newest = self.commit(fill, place)?;
+        self.unseen.clone_from(&newest);
+        Ok(newest)
+    }
+
+    fn commit(
         &mut self,
         fill: impl FnOnce(&Outgoing<'_>) -> Result<()>,
         place: Option<Place<'_>>,
@@ -184,9 +249,11 @@ impl Owner {
         Ok(())
     }
 
-    /// Ends a transaction before it was to be committed. Nothing was, whether or not the broker hears of it now.
+    /// Ends a transaction before it was to be committed. Nothing was, whether or not the broker hears of it now. In a topic that
+    /// others write into too, the end of the commit before may not have been there yet: a take-over finds what stands.
     fn give_up(&mut self, error: Error) -> Error {
-        if !self.over && self.producer.abort_transaction(self.patience).is_err() {
+        if !self.over {
+            let _ = self.producer.abort_transaction(self.patience);
             self.over = true;
         }
         error

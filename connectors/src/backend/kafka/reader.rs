@@ -11,6 +11,7 @@ use super::{
 use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, message::BorrowedMessage};
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -254,18 +255,57 @@ pub(super) fn whole(
 ) -> Result<()> {
     let consumer = settings.consumer("reader", Sees::Committed)?;
     let (oldest, end) = settled(settings, asker, &consumer, topic, partition, settings.patience)?;
-    if oldest >= end {
+    between(&consumer, topic, partition, oldest..end, settings.patience, &mut each)
+}
+
+/// What `pick` makes of the newest record of which it makes anything. Looked for from the end that is seen, in steps that grow.
+pub(super) fn newest<T>(
+    settings: &Settings,
+    topic: &str,
+    partition: u32,
+    pick: impl Fn(&[u8], Option<&[u8]>) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let consumer = settings.consumer("reader", Sees::Committed)?;
+    let (oldest, end) = ends(&consumer, topic, partition, settings.patience)?;
+    let (mut until, mut step) = (end, 64);
+    while until > oldest {
+        let from = until.saturating_sub(step).max(oldest);
+        let mut found = None;
+        between(&consumer, topic, partition, from..until, settings.patience, &mut |key, value| {
+            found = pick(key, value)?.or(found.take());
+            Ok(())
+        })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        (until, step) = (from, step * 8);
+    }
+    Ok(None)
+}
+
+fn between(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partition: u32,
+    range: Range<u64>,
+    patience: Duration,
+    each: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<()>,
+) -> Result<()> {
+    if range.is_empty() {
         return Ok(());
     }
-    assign(&consumer, topic, partition, oldest)?;
-    let until = Instant::now() + settings.patience;
+    assign(consumer, topic, partition, range.start)?;
+    let until = Instant::now() + patience;
     loop {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                each(message.key().unwrap_or_default(), message.payload())?;
+                let next = u64::try_from(message.offset()).unwrap_or_default() + 1;
+                if next <= range.end {
+                    each(message.key().unwrap_or_default(), message.payload())?;
+                }
                 // A client tells of the end only where nothing comes for a while, and in a topic that is written all the time
                 // that is never. Where a transaction's mark is the last thing, nothing is read there, and it does tell.
-                if u64::try_from(message.offset()).is_ok_and(|offset| offset + 1 >= end) {
+                if next >= range.end {
                     return Ok(());
                 }
             }

@@ -13,7 +13,7 @@ use weir_engine::{command::Command, decision::Decision};
 pub(super) const STEPPED: &str = "stepped";
 pub(super) const WRITTEN: &str = "written";
 pub(super) const OWNER: &str = "owner";
-/// The uid of no group: that its ledger is gone says nothing.
+/// The uid of no group. Under it there is never a value: such a record says nothing, in any of the topics.
 pub(super) const NOBODY: &str = "0000000000000000";
 /// What keys of skips begin with; the offset follows.
 pub(super) const SKIP: &str = "skip ";
@@ -83,10 +83,8 @@ pub(super) enum Output {
         name: String,
         row: Option<Value>,
     },
-    /// All that was given at records before this offset stands before.
-    Stepped(u64),
-    /// The ledgers are from here on in the hands of the owner with this epoch.
-    Owned(#[expect(dead_code, reason = "for people who read the topic")] u64),
+    /// All that was given at records before this position stands before.
+    Stepped(Standing),
 }
 
 /// As [`Output`] and [`Given`], for writing without a copy.
@@ -107,8 +105,7 @@ pub(super) enum Outgoing<'a> {
         name: &'a str,
         row: Option<&'a Value>,
     },
-    Stepped(u64),
-    Owned(u64),
+    Stepped(&'a Standing),
     #[serde(untagged)]
     Given {
         mark: u64,

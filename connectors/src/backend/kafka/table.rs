@@ -117,11 +117,6 @@ impl Table {
         Ok(self.lock().get(&partition).map(|rows| (rows.standing.clone(), rows.stood_ms)).unwrap_or_default())
     }
 
-    /// The newest standing that this process has seen, whether or not it has seen all.
-    pub(super) fn known(&self, partition: u32) -> Option<Standing> {
-        self.lock().get(&partition).filter(|rows| rows.standing_at.is_some()).map(|rows| rows.standing.clone())
-    }
-
     /// Why records are passed over, as far as it is known.
     pub(super) fn skips(&self, partition: u32) -> BTreeMap<u64, Skip> {
         self.lock().get(&partition).map(|rows| rows.skips.clone()).unwrap_or_default()
