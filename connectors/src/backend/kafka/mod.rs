@@ -60,6 +60,8 @@ pub struct Kafka {
     asker: BaseConsumer,
     /// Reads and writes positions; of a group that never has a member.
     positions: Arc<BaseConsumer>,
+    /// Looks at the newest records of a topic. Kept, since a new one takes half a second to begin.
+    looker: Mutex<BaseConsumer>,
     appender: Arc<Appender>,
     readers: Readers,
     ends: Ends,
@@ -84,6 +86,7 @@ impl Kafka {
         let appender = Arc::new(Appender::new(settings.clone())?);
         Ok(Self {
             positions: Arc::new(settings.consumer("step", Sees::Committed)?),
+            looker: Mutex::new(settings.reader_to_the_end()?),
             switchboard: Switchboard::start(
                 settings.clone(),
                 topics.control.clone(),

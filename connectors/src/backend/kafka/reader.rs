@@ -253,7 +253,7 @@ pub(super) fn whole(
     partition: u32,
     mut each: impl FnMut(&[u8], Option<&[u8]>) -> Result<()>,
 ) -> Result<()> {
-    let consumer = settings.consumer("reader", Sees::Committed)?;
+    let consumer = settings.reader_to_the_end()?;
     let (oldest, end) = settled(settings, asker, &consumer, topic, partition, settings.patience)?;
     between(&consumer, topic, partition, oldest..end, settings.patience, &mut each)
 }
@@ -261,26 +261,27 @@ pub(super) fn whole(
 /// What `pick` makes of the newest record of which it makes anything. Looked for from the end that is seen, in steps that grow.
 pub(super) fn newest<T>(
     settings: &Settings,
+    looker: &Mutex<BaseConsumer>,
     topic: &str,
     partition: u32,
     pick: impl Fn(&[u8], Option<&[u8]>) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let consumer = settings.consumer("reader", Sees::Committed)?;
+    let consumer = looker.lock().unwrap_or_else(PoisonError::into_inner);
     let (oldest, end) = ends(&consumer, topic, partition, settings.patience)?;
-    let (mut until, mut step) = (end, 64);
-    while until > oldest {
+    let (mut until, mut step, mut found) = (end, 64, Ok(None));
+    while until > oldest && matches!(found, Ok(None)) {
         let from = until.saturating_sub(step).max(oldest);
-        let mut found = None;
-        between(&consumer, topic, partition, from..until, settings.patience, &mut |key, value| {
-            found = pick(key, value)?.or(found.take());
+        let mut newest = None;
+        found = between(&consumer, topic, partition, from..until, settings.patience, &mut |key, value| {
+            newest = pick(key, value)?.or(newest.take());
             Ok(())
-        })?;
-        if found.is_some() {
-            return Ok(found);
-        }
+        })
+        .map(|()| newest);
         (until, step) = (from, step * 8);
     }
-    Ok(None)
+    // Or it would go on asking the broker for more.
+    consumer.unassign().map_err(|error| cannot(&format!("let go of `{topic}`"), &error))?;
+    found
 }
 
 fn between(

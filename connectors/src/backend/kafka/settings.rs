@@ -169,6 +169,17 @@ impl Settings {
 
     /// A consumer that never joins its group and never guesses where to begin.
     pub(super) fn consumer(&self, group: &str, sees: Sees) -> Result<BaseConsumer> {
+        self.consumer_config(group, sees).create_with_context(Quiet::default()).map_err(|error| self.unusable(&error))
+    }
+
+    /// One that reads what is there and is dropped: it is told of the end at once, and not when the broker has waited for more.
+    pub(super) fn reader_to_the_end(&self) -> Result<BaseConsumer> {
+        let mut config = self.consumer_config("reader", Sees::Committed);
+        config.set("fetch.wait.max.ms", "5");
+        config.create_with_context(Quiet::default()).map_err(|error| self.unusable(&error))
+    }
+
+    fn consumer_config(&self, group: &str, sees: Sees) -> ClientConfig {
         let mut config = self.client();
         config
             .set("group.id", format!("{}-{group}", self.prefix))
@@ -181,7 +192,7 @@ impl Settings {
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.error.backoff.ms", "50");
-        config.create_with_context(Quiet::default()).map_err(|error| self.unusable(&error))
+        config
     }
 }
 

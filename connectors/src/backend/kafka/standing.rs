@@ -24,7 +24,7 @@ impl Kafka {
     /// How the step machine stands, once whoever had it is fenced and what they left open is ended.
     pub(super) fn read_standing(&self, partition: u32) -> Result<Standing> {
         let topic = &self.topics.commands;
-        let given = newest(&self.settings, topic, partition, |key, value| {
+        let given = newest(&self.settings, &self.looker, topic, partition, |key, value| {
             let stepped = value.filter(|_| key == STEPPED.as_bytes());
             stepped.map(|value| decode::<Standing>(value, topic)).transpose()
         })?;
@@ -58,7 +58,7 @@ impl Kafka {
             tracing::warn!(partition, %error, "going on from where the commands are, whatever the outputs say");
             return Ok(None);
         }
-        newest(&self.settings, topic, partition, |_, value| {
+        newest(&self.settings, &self.looker, topic, partition, |_, value| {
             match value.map(|value| decode(value, topic)).transpose()? {
                 Some(Output::Stepped(standing)) => Ok(Some(standing)),
                 _ => Ok(None),
@@ -84,7 +84,8 @@ impl Kafka {
     /// Refuses to begin at the first record where something was given already.
     fn must_be_untouched(&self, partition: u32) -> Result<()> {
         let any = |topic: &str| {
-            newest(&self.settings, topic, partition, |_, value| Ok(value.map(|_| ()))).map(|found| found.is_some())
+            newest(&self.settings, &self.looker, topic, partition, |_, value| Ok(value.map(|_| ())))
+                .map(|found| found.is_some())
         };
         // A standing comes before the first command and the first output, and no topic of ours forgets it.
         for topic in [&self.topics.commands, &self.topics.outputs] {
