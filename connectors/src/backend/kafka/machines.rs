@@ -7,7 +7,7 @@ use super::{
     failure::cannot,
     owner::Owner,
     reader::whole,
-    record::{Given, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
+    record::{Given, NOBODY, OWNER, Outgoing, Owned, STEPPED, Standing, decode, encode, numbered},
     settings::{ends, number},
 };
 use crate::clock::{Clock, WallClock};
@@ -178,6 +178,10 @@ impl Kafka {
                 }
                 for view in &settled.views {
                     out.send(&topics.outputs, None, Some(&encode(&Outgoing::view(view))?))?;
+                }
+                if settled.ledgers.is_empty() {
+                    // The end of a commit is seen where nobody else writes.
+                    out.send(&topics.ledger, Some(NOBODY), None)?;
                 }
                 Ok(())
             },

@@ -284,13 +284,16 @@ pub(super) fn newest<T>(
     found
 }
 
+/// Takes in a record: its key, and its value where it has one.
+type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) -> Result<()> + 'a;
+
 fn between(
     consumer: &BaseConsumer,
     topic: &str,
     partition: u32,
     range: Range<u64>,
     patience: Duration,
-    each: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<()>,
+    each: &mut Each<'_>,
 ) -> Result<()> {
     if range.is_empty() {
         return Ok(());
