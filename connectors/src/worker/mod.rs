@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use weir_engine::{decision::Decision, partition::Partition};
 
 mod by_hand;
+mod commit;
 mod drive;
 mod engine;
 mod gathered;

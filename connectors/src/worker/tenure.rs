@@ -2,6 +2,7 @@
 
 use super::{
     Engine, Settings, Shared,
+    commit::{Commit, Done},
     drive::End,
     gathered::Gathered,
     status::Halted,
@@ -13,11 +14,21 @@ use crate::{
 };
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 use weir_engine::id::Position;
+
+/// Records that were applied and are to be committed together.
+struct Turn {
+    gathered: Gathered,
+    /// There is more in the log, as far as was seen.
+    behind: bool,
+    /// The engine's reason to stop after them.
+    halted: Option<Halted>,
+}
 
 /// An ownership. All that is not committed goes with it.
 pub(super) struct Tenure<'a, E> {
@@ -108,7 +119,7 @@ impl<'a, E: Engine> Tenure<'a, E> {
     fn work(&mut self) -> Result<(), End> {
         let mut drained_by = None;
         loop {
-            let worked = self.advance(self.settings.gather)?;
+            let worked = self.catch_up()?;
             if self.shared.stopping() {
                 let by = *drained_by.get_or_insert_with(|| Instant::now() + self.settings.drain);
                 if !worked || Instant::now() >= by {
@@ -120,32 +131,72 @@ impl<'a, E: Engine> Tenure<'a, E> {
         }
     }
 
-    /// Applies a read of what the log holds, or so many as follow at once within `gather`, and commits. Answers whether it held
+    /// Applies what a read of the log holds, or so many as follow at once within `gather`, and commits. Answers whether it held
     /// any.
     pub(super) fn advance(&mut self, gather: Duration) -> Result<bool, End> {
+        match self.gather(gather)? {
+            Some(turn) => self.end_turn(turn).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// As [`Tenure::advance`], until the log is not behind. Meanwhile it decides on what comes next as what was decided before is
+    /// on its way: a commit is some tens of milliseconds of waiting. No more than one is on its way, so they keep their order.
+    fn catch_up(&mut self) -> Result<bool, End> {
+        let (backend, owner) = (self.backend, self.owner);
+        thread::scope(|scope| {
+            let mut on_its_way: Option<ScopedJoinHandle<'_, Result<Done, Error>>> = None;
+            let mut worked = false;
+            loop {
+                let turn = self.gather(self.settings.gather);
+                // Whatever came of the turn, it comes after this.
+                if let Some(commit) = on_its_way.take() {
+                    let done = commit.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                    self.take_note(done);
+                }
+                let Some(turn) = turn? else { return Ok(worked) };
+                worked = true;
+                if !turn.behind || self.is_snapshot_due() || self.shared.stopping() {
+                    return self.end_turn(turn).map(|()| true);
+                }
+                let commit = self.prepare(turn.gathered);
+                let written = thread::Builder::new()
+                    .name(format!("weir-commit-{}", owner.partition))
+                    .spawn_scoped(scope, move || commit.write(backend, &owner))
+                    .map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))?;
+                on_its_way = Some(written);
+            }
+        })
+    }
+
+    /// Applies what [`Tenure::advance`] commits. Nothing where the log holds nothing.
+    fn gather(&mut self, gather: Duration) -> Result<Option<Turn>, End> {
         let until = Instant::now() + gather;
         let mut lines = self.read()?;
         if lines.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let mut gathered = Gathered::from(self.state.next());
         loop {
             let full = lines.len() >= self.settings.batch;
-            if let Err(halted) = self.apply(&lines, &mut gathered)? {
-                if self.state.next() > gathered.from {
-                    self.commit(gathered)?;
-                }
-                return Err(End::Halted(halted));
-            }
+            let halted = self.apply(&lines, &mut gathered)?.err();
             // What is before a suspect is to be committed without it.
-            if !full || gathered.is_much() || self.suspect.is_some() || Instant::now() >= until {
-                break;
+            let behind = full && halted.is_none() && self.suspect.is_none();
+            if !behind || gathered.is_much() || Instant::now() >= until {
+                return Ok(Some(Turn { gathered, behind, halted }));
             }
             lines = self.read()?;
         }
-        self.commit(gathered)?;
-        self.save_if_due()?;
-        Ok(true)
+    }
+
+    fn end_turn(&mut self, turn: Turn) -> Result<(), End> {
+        if self.state.next() > turn.gathered.from {
+            self.commit(turn.gathered)?;
+        }
+        match turn.halted {
+            Some(halted) => Err(End::Halted(halted)),
+            None => self.save_if_due(),
+        }
     }
 
     fn read(&self) -> Result<Vec<Line>, End> {
@@ -178,41 +229,21 @@ impl<'a, E: Engine> Tenure<'a, E> {
     }
 
     fn commit(&mut self, gathered: Gathered) -> Result<(), End> {
-        let Gathered { from, commands: given, decisions: decided, rows, ticks } = gathered;
-        let (live, events) = (self.is_live(), self.state.next() - from);
-        let (commands, decisions) = (given.len() as u64, decided.len() as u64);
-        // Told after the commit, and only if somebody listens.
-        let told = self.settings.decisions.as_ref().filter(|told| told.receiver_count() > 0);
-        let news = told.map(|told| (told, decided.clone()));
-        let stepped = Stepped {
-            committed: self.committed(),
-            live,
-            commands: given,
-            decisions: decided,
-            views: rows.into_views(),
-        };
-        let began = Instant::now();
-        self.backend.commit_step(&self.owner, stepped)?;
-        let commit_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let Some((told, decisions)) = news {
-            for decision in decisions {
-                // Who listened may have gone since.
-                let _ = told.send(Arc::new(decision));
-            }
-        }
-        self.live = live;
-        let (next, t_ms) = (self.state.next(), self.state.t());
-        self.shared.update(|status| {
-            (status.next, status.t_ms, status.live) = (next, t_ms, live);
-            status.trouble = (!live).then(|| self.behind()).flatten();
-            status.events += events;
-            status.ticks += ticks;
-            status.commands += commands;
-            status.decisions += decisions;
-            status.commits += 1;
-            status.commit_us = status.commit_us.saturating_add(commit_us);
-        });
+        let done = self.prepare(gathered).write(self.backend, &self.owner)?;
+        self.take_note(done);
         Ok(())
+    }
+
+    /// A commit of all that is applied.
+    fn prepare(&self, gathered: Gathered) -> Commit {
+        let live = self.is_live();
+        let trouble = (!live).then(|| self.behind()).flatten();
+        Commit::new(gathered, self.committed(), live, self.state.t(), trouble, self.settings.decisions.as_ref())
+    }
+
+    fn take_note(&mut self, done: Done) {
+        self.live = done.live;
+        self.shared.update(|status| done.add_to(status));
     }
 
     fn committed(&self) -> Committed {
@@ -262,10 +293,14 @@ impl<'a, E: Engine> Tenure<'a, E> {
         }
     }
 
-    fn save_if_due(&mut self) -> Result<(), End> {
+    fn is_snapshot_due(&self) -> bool {
         let records = self.state.next() - self.saved;
         let old = self.settings.clock.now_ms().saturating_sub(self.saved_ms) >= self.settings.snapshot_ms;
-        if records == 0 || !(old || records >= self.settings.snapshot_records) || Instant::now() < self.save_from {
+        records > 0 && (old || records >= self.settings.snapshot_records) && Instant::now() >= self.save_from
+    }
+
+    fn save_if_due(&mut self) -> Result<(), End> {
+        if !self.is_snapshot_due() {
             return Ok(());
         }
         let began = Instant::now();

@@ -281,6 +281,32 @@ fn who_was_fenced_drops_everything_and_takes_over_again() {
     assert_eq!(log.stepped(0).unwrap().0.next, 2);
 }
 
+/// A log that is behind: the next records are decided on while those before are on their way, a record a commit here. Whatever
+/// ends that, each decision is told once, in order, and none that is not committed.
+#[test]
+fn what_is_decided_while_a_commit_is_on_its_way_stands_behind_it_or_goes_with_it() {
+    for ends in ["nothing", "refuse", "fence"] {
+        let bench = Bench::new();
+        let log = bench.open();
+        let mut kinds = vec!["decide"; 400];
+        kinds.push(ends);
+        bench.tell(&log, &kinds);
+        let (sender, mut told) = broadcast::channel(1_024);
+        let settings = Settings { decisions: Some(sender), batch: 1, snapshot_records: 150, ..bench.settings() };
+        let worker = bench.start_as(&log, settings);
+        if ends == "fence" {
+            until(&worker, |status| status.next >= 20);
+            log.take_over(Machine::Step, 0).unwrap();
+        }
+        let status = until(&worker, |status| status.halted.is_some() || status.next == 401);
+        assert_eq!(status.halted.map(|halted| halted.at.offset), (ends == "refuse").then_some(400), "{ends}");
+        assert_eq!((status.decisions, log.stepped(0).unwrap().0.next), (400, status.next), "{ends}");
+        assert_eq!((status.take_overs > 1, status.snapshot.is_some()), (ends == "fence", true), "{ends}");
+        let offsets: Vec<u64> = std::iter::from_fn(|| told.try_recv().ok()).map(|told| told.position.offset).collect();
+        assert_eq!(offsets, (0..400).collect::<Vec<_>>(), "{ends}");
+    }
+}
+
 #[test]
 fn a_snapshot_is_kept_after_so_many_records_or_so_long() {
     let bench = Bench::new();
