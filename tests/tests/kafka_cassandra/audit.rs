@@ -81,13 +81,14 @@ pub fn a_replay_is_equal(process: &Process, folder: &std::path::Path, tenant: &s
 }
 
 /// The commands that were committed, as the log's outputs have them: their marks leave no gap, and no generation of a group's
-/// life is at or below the one before it. What stands there twice, since a part of its commit was taken back, says the same.
-/// Answers all of them.
-pub fn generations_rise(site: &Site) -> Vec<Command> {
-    let (mut all, mut newest) = (Vec::new(), BTreeMap::new());
+/// life is at or below the one before it. What stands there twice says the same. Answers all of them, and how many stand twice:
+/// none, unless a broker fell and took a part of a commit back.
+pub fn generations_rise(site: &Site) -> (Vec<Command>, usize) {
+    let (mut all, mut newest, mut twice) = (Vec::new(), BTreeMap::new(), 0);
     for partition in 0..PARTITIONS {
         let mut given = BTreeMap::new();
         for (mark, command) in outputs(site, partition) {
+            twice += usize::from(given.contains_key(&mark));
             assert_eq!(given.entry(mark).or_insert_with(|| command.clone()), &command, "two commands have a mark");
         }
         for (index, (mark, command)) in given.into_iter().enumerate() {
@@ -100,7 +101,7 @@ pub fn generations_rise(site: &Site) -> Vec<Command> {
             all.push(command);
         }
     }
-    all
+    (all, twice)
 }
 
 /// The commands among a partition's outputs, with their marks, in the order of commit.

@@ -100,7 +100,8 @@ fn a_zombie_says_nothing_begins_nothing_and_what_it_had_begun_is_put_right() {
 
         let export = audit::export(&heir, &tenant);
         println!("figure: {tenant}, replayed: {}", audit::a_replay_is_equal(&heir, site.path(), &tenant, &export));
-        let commands = audit::generations_rise(&site);
+        let (commands, given_twice) = audit::generations_rise(&site);
+        assert_eq!(given_twice, 0, "no broker fell");
         let forced = commands.iter().filter(|command| command.by.starts_with("surge")).count();
         assert_eq!(forced, forces, "one command a force: {commands:#?}");
     });
