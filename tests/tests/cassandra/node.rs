@@ -44,14 +44,15 @@ fn who_is_not_let_in_is_told_why() {
     assert!(said.contains("`/nowhere/ca.pem` holds no certificates") || said.contains("--features tls"), "{said}");
 }
 
-/// Several machines of a new installation set up at once: Cassandra lists a table a moment before it can be read.
+/// Many machines of a new installation set up at once: Cassandra lists a table a moment before it can be read, and forgets
+/// what one has prepared whenever another makes a table.
 #[test]
 fn setups_at_once_do_not_stumble_over_each_other() {
     let (node, _runs) = Node::shared();
     for turn in 0..3 {
         let settings = Settings { keyspace: format!("weir_at_once_{turn}"), ..node.settings() };
         let setups: Vec<_> = std::iter::repeat_with(|| settings.clone())
-            .take(6)
+            .take(12)
             .map(|each| thread::spawn(move || cassandra::setup(&each)))
             .collect();
         for setup in setups {

@@ -57,7 +57,9 @@ impl Trouble {
             | DbError::IsBootstrapping
             | DbError::ReadTimeout { .. }
             | DbError::ReadFailure { .. }
-            | DbError::RateLimitReached { .. } => (true, false),
+            | DbError::RateLimitReached { .. }
+            // The client prepares it anew once; a schema that is changed again in between makes the node forget it again.
+            | DbError::Unprepared { .. } => (true, false),
             DbError::WriteTimeout { .. }
             | DbError::WriteFailure { .. }
             | DbError::ServerError
@@ -158,5 +160,29 @@ fn refused(error: &ConnectionError, nodes: &str) -> Option<String> {
             "Cassandra (`{nodes}`) asks for a user and a password; name a `credentials_file` in `[store]`"
         )),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scylla::errors::WriteType;
+
+    fn of(error: DbError) -> Error {
+        let attempt = RequestAttemptError::DbError(error, "words".into());
+        let trouble = Trouble::of(&ExecutionError::LastAttemptError(attempt), "127.0.0.1:9042");
+        let may_be_done = trouble.perhaps_done;
+        trouble.error(may_be_done)
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not_and_from_what_may_be_done() {
+        let forgotten = DbError::Unprepared { statement_id: Default::default() };
+        assert!(matches!(of(forgotten), Error::Away(_)), "refused before it was begun");
+        assert!(matches!(of(DbError::Overloaded), Error::Away(_)));
+        assert!(matches!(of(DbError::Invalid), Error::Failed(_)));
+        let (consistency, write_type) = (scylla::frame::types::Consistency::LocalQuorum, WriteType::Simple);
+        let late = DbError::WriteTimeout { consistency, received: 1, required: 2, write_type };
+        assert!(matches!(of(late), Error::Unclear(_)));
     }
 }
