@@ -59,7 +59,7 @@ pub enum Retired {
 }
 
 /// What a group's servers are, and how they come and go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spec {
     /// The cloud region, as the configuration names it.
     pub region: String,

@@ -88,7 +88,7 @@ fn remove(step: &mut Step<'_>, tenant: &str, group: &str, keep_servers: bool) {
         return intake::drop_fact(step, tenant, "order for a group that is not there");
     };
     step.catch_up(id);
-    let spec = step.partition.program(id).and_then(|program| program.wiring()).map(|wiring| (*wiring.spec).clone());
+    let spec = step.partition.program(id).map(|program| (*program.wiring.spec).clone());
     let (Some(known), Some(spec)) = (step.bury(tenant, id), spec) else { return };
     step.effects.commands.push(Command {
         tenant: tenant.to_owned(),

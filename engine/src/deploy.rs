@@ -7,11 +7,12 @@ use crate::{
     id::GroupUid,
     intake,
     partition::Step,
-    tenant::{Compiled, File, GroupId, Program},
+    program::{Compiled, Program},
+    tenant::{File, GroupId},
     wiring::{OWN_EVENTS, Pane},
 };
 use std::sync::Arc;
-use weir_grammar::policy::{Metric, Policy, Rule, Trigger};
+use weir_grammar::policy::{Policy, Rule, Trigger};
 
 /// Policy files a tenant.
 pub const FILES_MAX: usize = 1_024;
@@ -31,10 +32,10 @@ pub(crate) fn deploy(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) {
 }
 
 fn accept(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) -> Result<Vec<GroupId>, String> {
-    let compiled = File::compile(&deploy.name, &deploy.text, &deploy.setup)?;
+    let compiled = Compiled::of(&deploy.name, &deploy.text, &deploy.setup, &mut step.partition.pool)?;
     let ids: Vec<GroupId> = step.tenant(tenant).groups.values().copied().collect();
     for group in ids.iter().filter_map(|id| step.partition.at(*id)) {
-        let declared = compiled.place(&group.name).is_some();
+        let declared = compiled.program(&group.name).is_some();
         if declared && group.file != deploy.name {
             return Err(format!("group `{}` lives in `{}`; a group lives in one file", group.name, group.file));
         }
@@ -52,56 +53,52 @@ fn accept(step: &mut Step<'_>, tenant: &str, deploy: &Deploy) -> Result<Vec<Grou
     let hash = File::hash_of(&deploy.text, &deploy.setup);
     let before = owner.files.get(&deploy.name);
     let same = before.is_some_and(|file| file.hash == hash);
-    let complete = compiled.policy.groups.iter().all(|plan| owner.groups.contains_key(&plan.name));
+    let complete = compiled.0.iter().all(|(name, _)| owner.groups.contains_key(name));
     if same && complete {
         return Ok(Vec::new());
     }
     let version = before.map_or(0, |file| file.version).saturating_add(1);
-    let capabilities =
-        capabilities(&compiled.policy, before.map_or(&[], |file| &file.capabilities), &deploy.capabilities);
+    let capabilities = capabilities(&compiled, before.map_or(&[], |file| &file.capabilities), &deploy.capabilities);
     let file = File { version, text: deploy.text.clone(), setup: deploy.setup.clone(), hash, capabilities };
     owner.files.insert(deploy.name.clone(), file);
-    let compiled = Arc::new(compiled);
-    let groups = 0..compiled.policy.groups.len();
-    Ok(groups.filter_map(|place| fit(step, tenant, deploy, &compiled, place)).collect())
+    let groups = compiled.0.into_iter();
+    Ok(groups.filter_map(|(name, program)| fit(step, tenant, &deploy.name, &name, &program)).collect())
 }
 
 /// The capabilities in force: what a rule already has stays, what the deploy offers fills the rest.
-fn capabilities(policy: &Policy, kept: &[Capability], offered: &[Capability]) -> Vec<Capability> {
-    let webhooks = policy.groups.iter().flat_map(|plan| plan.rules.iter().map(move |rule| (plan, rule)));
-    webhooks
+fn capabilities(compiled: &Compiled, kept: &[Capability], offered: &[Capability]) -> Vec<Capability> {
+    let rules = compiled.0.iter().flat_map(|(name, program)| program.plan.rules.iter().map(move |rule| (name, rule)));
+    rules
         .filter(|(_, rule)| matches!(rule.trigger, Trigger::Webhook { .. }))
-        .filter_map(|(plan, rule)| {
-            let of = |one: &&Capability| one.group == plan.name && one.rule == rule.name;
+        .filter_map(|(name, rule)| {
+            let of = |one: &&Capability| one.group == *name && one.rule == rule.name;
             kept.iter().find(of).or_else(|| offered.iter().find(of)).cloned()
         })
         .collect()
 }
 
-/// Makes the group at a place of the file, or fits the one that is there to the new version.
-fn fit(step: &mut Step<'_>, tenant: &str, deploy: &Deploy, compiled: &Arc<Compiled>, place: usize) -> Option<GroupId> {
+/// Makes a group of the file, or fits the one that is there to the new version.
+fn fit(step: &mut Step<'_>, tenant: &str, file: &str, name: &str, program: &Arc<Program>) -> Option<GroupId> {
     let t_ms = step.t();
-    let plan = compiled.policy.groups.get(place)?;
-    let wiring = compiled.wirings.get(place)?;
-    let id = match step.tenant(tenant).groups.get(&plan.name).copied() {
+    let id = match step.tenant(tenant).groups.get(name).copied() {
         Some(id) => {
             step.catch_up(id);
             id
         }
         None => {
-            let uid = GroupUid::derive(&step.partition.state.log_id, step.position, tenant, &plan.name);
+            let uid = GroupUid::derive(&step.partition.state.log_id, step.position, tenant, name);
             let owner = step.tenant_place(tenant);
-            step.found(tenant, Group::new(owner, &plan.name, uid, &deploy.name))
+            step.found(tenant, Group::new(owner, name, uid, file))
         }
     };
-    let program = Program { file: Arc::clone(compiled), place };
-    let old = step.partition.programs.get_mut(id as usize).and_then(|kept| kept.replace(program));
+    let old = step.partition.programs.get_mut(id as usize).and_then(|kept| kept.replace(Arc::clone(program)));
     let owner = step.tenant(tenant);
     owner.listeners.retain(|listener| *listener != id);
-    if compiled.listens() {
+    if program.listens() {
         owner.listeners.push(id);
         owner.listeners.sort_unstable();
     }
+    let Program { policy, plan, wiring } = &**program;
     let group = step.group(id)?;
     let mut memories = std::mem::take(&mut group.rules);
     group.rules.reserve_exact(plan.rules.len());
@@ -109,22 +106,21 @@ fn fit(step: &mut Step<'_>, tenant: &str, deploy: &Deploy, compiled: &Arc<Compil
         let known = memories.iter_mut().find(|memory| memory.name == *name).map(std::mem::take);
         group.rules.push(remember(rule, name, meaning, known.unwrap_or_default(), t_ms));
     }
-    let before = old.as_ref().and_then(|old| Some((&old.file.policy, old.wiring()?)));
-    fit_lists(group, &compiled.policy, before.map(|(policy, _)| policy));
+    fit_lists(group, policy, old.as_ref().map(|old| &*old.policy));
     aggregate::fit(
         group,
         wiring,
         |place| {
             let pane = wiring.windows.get(place)?;
-            let (policy, old) = before?;
-            let metric = compiled.policy.metrics.get(pane.metric)?;
-            let same = |known: &&Pane| {
-                let kept = policy.metrics.get(known.metric).is_some_and(|before| same_line(before, metric));
+            let old = old.as_ref()?;
+            let metric = policy.metrics.get(pane.metric)?;
+            let same = |known: &Pane| {
+                let kept = old.policy.metrics.get(known.metric) == Some(metric);
                 kept && (known.pane_ms, known.sketch) == (pane.pane_ms, pane.sketch)
             };
-            old.windows.iter().position(|known| same(&known))
+            old.wiring.windows.iter().position(same)
         },
-        |wired| before?.1.aggregates.iter().position(|known| known.words == wired.words),
+        |wired| old.as_ref()?.wiring.aggregates.iter().position(|known| known.words == wired.words),
     );
     group.edges = vec![Edge::default(); plan.windows.len() + plan.freezes.len()];
     Some(id)
@@ -161,10 +157,6 @@ fn fit_lists(group: &mut Group, policy: &Policy, before: Option<&Policy>) {
         let kept = counts.get_mut(old(place.map(|place| place + OWN_EVENTS)));
         group.counts.push(kept.map(std::mem::take).unwrap_or_default());
     }
-}
-
-fn same_line(old: &Metric, new: &Metric) -> bool {
-    Metric { span: new.span, ..old.clone() } == *new
 }
 
 /// The first instant of a schedule after its deploy.

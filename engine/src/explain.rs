@@ -59,7 +59,7 @@ pub fn explain(state: &Partition, tenant: &str, group: &str, at_ms: i64) -> Opti
     }
     let judged = state.peek(tenant, group, at_ms.max(state.t()), "why")?;
     let (id, known) = state.group(tenant, group)?;
-    let plan = state.program(id)?.plan()?;
+    let plan = &state.program(id)?.plan;
     let floor = bounds::of(known, plan).floor_by;
     Some(Why {
         decision: *judged.decision?,

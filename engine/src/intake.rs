@@ -130,7 +130,7 @@ impl Audience {
         let mut all = Vec::new();
         for id in self.groups.iter().copied() {
             let Some(program) = step.partition.program(id).cloned() else { continue };
-            let here = declared(&program.file.policy, id, step);
+            let here = declared(&program.policy, id, step);
             if !here.is_empty() {
                 step.catch_up(id);
             }
@@ -176,7 +176,7 @@ fn hear_alarm(step: &mut Step<'_>, tenant: &str, alarm: &AlarmRef<'_>) {
     }
     for (id, place) in news {
         let Some(program) = step.partition.program(id).cloned() else { continue };
-        let Some(declared) = program.file.policy.alarms.get(place) else { continue };
+        let Some(declared) = program.policy.alarms.get(place) else { continue };
         step.touch(id, Cause::Alarm(&declared.name));
     }
 }
@@ -219,8 +219,7 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &SampleRef<'_>) {
     let mut fits = false;
     for id in audience.groups.iter().copied() {
         let Some(program) = step.partition.program(id).cloned() else { continue };
-        let Some(wiring) = program.wiring() else { continue };
-        for (place, metric) in program.file.policy.metrics.iter().enumerate() {
+        for (place, metric) in program.policy.metrics.iter().enumerate() {
             if metric.from != sample.metric && metric.name != sample.metric {
                 continue;
             }
@@ -232,10 +231,10 @@ fn take_sample(step: &mut Step<'_>, tenant: &str, sample: &SampleRef<'_>) {
             };
             fits = true;
             step.catch_up(id);
-            if let Some(edge_ms) = fill(step, id, wiring, place, key, sample) {
+            if let Some(edge_ms) = fill(step, id, &program.wiring, place, key, sample) {
                 step.wake_by(id, edge_ms);
             }
-            if let Some(silence) = wiring.silences.get(place).copied().flatten() {
+            if let Some(silence) = program.wiring.silences.get(place).copied().flatten() {
                 step.wake_by(id, t_ms.saturating_add(silence.0));
             }
         }
@@ -285,7 +284,7 @@ fn force_rule(step: &mut Step<'_>, tenant: &str, id: &str, force: &Force) {
     }
     let group = owner.groups.get(&force.group).copied();
     let rule = group.and_then(|group| {
-        let rules = &step.partition.program(group)?.plan()?.rules;
+        let rules = &step.partition.program(group)?.plan.rules;
         Some((group, rules.iter().position(|rule| rule.name == force.rule)?))
     });
     let Some((group, rule)) = rule else { return drop_fact(step, tenant, "force of a rule that is not there") };
@@ -318,14 +317,14 @@ fn count(step: &mut Step<'_>, tenant: &str, happened: &Happened) {
     }
     for (id, place, ()) in counted {
         let Some(program) = step.partition.program(id).cloned() else { continue };
-        let Some(declared) = program.file.policy.events.get(place) else { continue };
+        let Some(declared) = program.policy.events.get(place) else { continue };
         step.touch(id, Cause::Event(&declared.name));
     }
 }
 
 fn tally(step: &mut Step<'_>, id: GroupId, counted: Counted) {
     let t_ms = step.t();
-    let over = step.partition.program(id).and_then(|program| program.wiring()).map_or(0, |wiring| wiring.counts_over.0);
+    let over = step.partition.program(id).map_or(0, |program| program.wiring.counts_over.0);
     let Some(times) = step.group(id).and_then(|group| group.counts.get_mut(event_place(counted))) else { return };
     let begins = t_ms.saturating_sub(over);
     times.retain(|at| *at > begins);
@@ -339,7 +338,7 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         return drop_fact(step, tenant, "outcome of a group that is gone");
     };
     step.catch_up(id);
-    let warmup_ms = step.partition.program(id).and_then(|program| program.plan()).map_or(0, |plan| plan.warmup.0);
+    let warmup_ms = step.partition.program(id).map_or(0, |program| program.plan.warmup.0);
     let t_ms = step.t();
     let Some(known) = step.group(id) else { return };
     let moved = known.members.apply(outcome, t_ms, warmup_ms);

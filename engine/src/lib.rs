@@ -44,6 +44,7 @@ pub mod outcome;
 pub mod partition;
 pub mod plan;
 pub mod planted;
+pub mod program;
 pub mod question;
 pub mod record;
 pub mod rehearse;

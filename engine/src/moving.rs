@@ -77,7 +77,7 @@ impl Partition {
 
     fn newest_command(&self, id: GroupId, group: &Group) -> Option<Command> {
         let program = self.program(id)?;
-        let bounds = bounds::of(group, program.plan()?);
+        let bounds = bounds::of(group, &program.plan);
         let offset = self.state.next.saturating_sub(1);
         Some(Command {
             tenant: self.state.tenants.get(group.tenant as usize)?.name.clone(),
@@ -90,7 +90,7 @@ impl Partition {
             decided: self.state.t_ms,
             cause: Position { partition: self.state.partition, offset },
             by: "import".into(),
-            spec: (*program.wiring()?.spec).clone(),
+            spec: (*program.wiring.spec).clone(),
             hold: group.hold,
             by_hand: group.by_hand.sent.clone(),
             retired: None,

@@ -20,15 +20,17 @@ use crate::{
     group::Group,
     id::GroupUid,
     index::Index,
-    intake, rows,
+    intake,
+    program::{Pool, Program},
+    rows,
     scan::{self, Scanned},
     semantics,
-    tenant::{GroupId, Program, Tenant},
+    tenant::{GroupId, Tenant},
     view::Row,
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// At most this many groups act by their timers on one record; the rest on the next, which follows at once.
 pub const GROUPS_PER_RECORD_MAX: usize = 4_096;
@@ -43,7 +45,9 @@ pub struct Partition {
     /// Tenants by name; made from the state.
     tenants: Index<String, u32>,
     /// Each group's program, in the order of the groups; made from the files' texts.
-    pub(crate) programs: Vec<Option<Program>>,
+    pub(crate) programs: Vec<Option<Arc<Program>>>,
+    /// Those programs, each once.
+    pub(crate) pool: Pool,
     /// Tenants whose programs are still to be made, by place.
     resting: BTreeSet<u32>,
     /// Groups by uid; made from the state.
@@ -148,6 +152,7 @@ impl Partition {
             state,
             tenants: Index::default(),
             programs: Vec::new(),
+            pool: Pool::default(),
             resting: BTreeSet::new(),
             uids: Index::default(),
             timers: BTreeSet::new(),
@@ -324,7 +329,7 @@ impl Partition {
     }
 
     /// A group's program.
-    pub(crate) fn program(&self, id: GroupId) -> Option<&Program> {
+    pub(crate) fn program(&self, id: GroupId) -> Option<&Arc<Program>> {
         self.programs.get(id as usize)?.as_ref()
     }
 

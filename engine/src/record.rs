@@ -198,7 +198,7 @@ fn in_force(asked: &Asked<'_>) -> Result<(String, Millis), Error> {
     }
     if let Some((id, group)) = state.group(tenant, asked.group) {
         let file = state.tenant(tenant).and_then(|tenant| tenant.files.get(&group.file));
-        let plan = state.program(id).and_then(|program| program.plan());
+        let plan = state.program(id).map(|program| &program.plan);
         found = file.zip(plan).map(|(file, plan)| (file.text.clone(), lead(plan)));
     }
     found.ok_or_else(|| Error::NoGroup(asked.group.to_owned()))

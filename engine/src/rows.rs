@@ -22,7 +22,7 @@ pub(crate) fn group(partition: &Partition, id: GroupId) -> Option<Row> {
 /// A group as `weir status` shows it.
 fn group_row(partition: &Partition, tenant: &Tenant, id: GroupId, group: &Group) -> Option<GroupRow> {
     let file = tenant.files.get(&group.file)?;
-    let plan = partition.program(id)?.plan()?;
+    let plan = &partition.program(id)?.plan;
     let bounds = bounds::of(group, plan);
     Some(GroupRow {
         group: group.name.clone(),

@@ -1,17 +1,14 @@
 //! A tenant: who owns groups, and all that its groups share. Everything of a tenant lives in one partition.
 
 use crate::{
-    command::Spec,
     directory::Directory,
     event::Capability,
     planted::{self, Bug},
     standing::{KillSwitch, Standing},
     view::TenantRow,
-    wiring::Wiring,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
-use weir_grammar::policy::{self, Policy};
+use std::collections::BTreeMap;
 
 /// Forces remembered a tenant, so that one sent again has no second effect.
 pub const FORCES_MAX: usize = 4_096;
@@ -65,15 +62,6 @@ pub struct File {
     pub capabilities: Vec<Capability>,
 }
 
-/// A file's program and what follows from it; made from the text, never stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compiled {
-    /// The checked program.
-    pub policy: Policy,
-    /// Its groups, wired, in the order of the file.
-    pub wirings: Vec<Wiring>,
-}
-
 impl File {
     /// BLAKE3 over text and setup files.
     #[must_use]
@@ -84,81 +72,6 @@ impl File {
             hasher.update(part.as_bytes());
         }
         hasher.finalize().to_hex().to_string()
-    }
-
-    /// Checks and compiles a file.
-    ///
-    /// # Errors
-    /// What is wrong with it, a line each.
-    pub fn compile(name: &str, text: &str, setup: &BTreeMap<String, String>) -> Result<Compiled, String> {
-        let checked = weir_grammar::check(name, text);
-        let Some(policy) = checked.policy else {
-            let errors = checked.diagnostics.iter().filter(|found| found.severity == weir_grammar::Severity::Error);
-            let lines: Vec<String> = errors.map(|found| format!("error[{}]: {}", found.code, found.message)).collect();
-            return Err(lines.join("\n"));
-        };
-        let wire = |plan| Ok::<_, String>(Wiring::new(&policy, plan, spec(&policy, plan, setup)?));
-        let mut wirings = policy.groups.iter().map(wire).collect::<Result<Vec<_>, _>>()?;
-        wirings.shrink_to_fit();
-        Ok(Compiled { policy, wirings })
-    }
-}
-
-fn spec(policy: &Policy, group: &policy::Group, setup: &BTreeMap<String, String>) -> Result<Spec, String> {
-    let launch = policy.launches.get(group.launch).cloned().unwrap_or_default();
-    let text = match &launch.setup {
-        None => None,
-        Some(name) => Some(setup.get(name).cloned().ok_or_else(|| {
-            format!("the setup file `{name}` of launch `{}` did not come with the deploy", launch.name)
-        })?),
-    };
-    Ok(Spec {
-        region: group.region.clone(),
-        launch,
-        setup: text,
-        ready_within_ms: group.ready_within.0,
-        drain_ms: group.drain.0,
-        remove: group.remove,
-        notify: group.notify.as_ref().map(|notify| (notify.url.clone(), notify.on.clone())),
-    })
-}
-
-impl Compiled {
-    /// A group's place in the file.
-    #[must_use]
-    pub fn place(&self, name: &str) -> Option<usize> {
-        self.policy.groups.iter().position(|plan| plan.name == name)
-    }
-
-    /// Whether the file declares anything that is the tenant's and no server's.
-    #[must_use]
-    pub fn listens(&self) -> bool {
-        self.policy.metrics.iter().any(|metric| metric.shared)
-            || self.policy.alarms.iter().any(|alarm| alarm.shared)
-            || !self.policy.events.is_empty()
-    }
-}
-
-/// A group's program: its file, and its place in it.
-#[derive(Clone, Debug)]
-pub struct Program {
-    /// The file.
-    pub file: Arc<Compiled>,
-    /// The group's place in it.
-    pub place: usize,
-}
-
-impl Program {
-    /// The group's rules and bounds.
-    #[must_use]
-    pub fn plan(&self) -> Option<&policy::Group> {
-        self.file.policy.groups.get(self.place)
-    }
-
-    /// The group's wiring.
-    #[must_use]
-    pub fn wiring(&self) -> Option<&Wiring> {
-        self.file.wirings.get(self.place)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     decision::{Decision, Verdict},
     explain::Why,
     partition::Partition,
-    tenant::Program,
+    program::Program,
     view::LastChange,
     wish,
 };
@@ -151,7 +151,7 @@ impl Recorder {
             figures.reversals += u32::from(self.last.as_ref().is_some_and(back));
         }
         let known = state.group(tenant, &decision.group);
-        let plan = known.and_then(|(id, _)| state.program(id)?.plan());
+        let plan = known.and_then(|(id, _)| Some(&state.program(id)?.plan));
         let floor = known.zip(plan).and_then(|((_, group), plan)| bounds::of(group, plan).floor_by);
         self.course.decisions.push(Why {
             file: known.map(|(_, group)| group.file.clone()).unwrap_or_default(),
@@ -171,7 +171,7 @@ impl Recorder {
         self.pass(now_ms);
         let Some((id, group)) = state.group(tenant, &self.course.group) else { return };
         let Some(program) = state.program(id) else { return };
-        let (Some(plan), Some(wiring)) = (program.plan(), program.wiring()) else { return };
+        let Program { plan, wiring, .. } = &**program;
         let course = &mut self.course;
         let bounds = bounds::of(group, plan);
         note(&mut course.targets, now_ms, group.target);
@@ -192,7 +192,7 @@ impl Recorder {
         figures.peak = figures.peak.max(group.target);
         (self.floor, self.ceiling) = (group.target == bounds.min, group.target == bounds.max);
         let intake_bad_ms = state.tenant(tenant).map_or(0, |tenant| tenant.intake_bad_ms);
-        let scene = Scene { group, policy: &program.file.policy, wiring, now_ms, intake_bad_ms };
+        let scene = Scene { group, policy: &program.policy, wiring, now_ms, intake_bad_ms };
         let adding = plan.rules.iter().enumerate().filter(|(_, rule)| !rule.observe && wish::can_add(rule));
         self.over =
             adding.filter_map(|(index, rule)| Some((rule.name.clone(), exceeded(index, rule, &scene)?))).collect();
@@ -235,10 +235,10 @@ fn note<T: PartialEq>(points: &mut Vec<(i64, T)>, now_ms: i64, value: T) {
 }
 
 fn series(program: &Program, aggregate: &Aggregate, words: &str) -> Series {
-    let policy = &program.file.policy;
+    let policy = &program.policy;
     let unit = policy.metrics.get(aggregate.metric).map(|metric| metric.unit).unwrap_or_default();
     let mut lines = Vec::new();
-    for rule in program.plan().map(|plan| plan.rules.as_slice()).unwrap_or_default() {
+    for rule in &program.plan.rules {
         let mut add = |at| lines.push(Line { rule: rule.name.clone(), at });
         match &rule.trigger {
             Trigger::Track { aggregate: read, goal, .. } if read == aggregate => add(*goal),

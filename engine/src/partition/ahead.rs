@@ -9,15 +9,16 @@ use super::Partition;
 use crate::{
     fetch,
     group::Group,
+    program::Program,
     scan::{AboutRef, Hot, Scanned},
-    tenant::{GroupId, Program},
+    tenant::GroupId,
 };
 use smallvec::SmallVec;
 
 /// Groups of one batch: so many that their waits fill each other, so few that what was fetched is still near when it is read.
 pub(super) const BATCH: usize = 16;
 
-/// From so many groups on they do not fit into a processor's own cache.
+/// From so many groups on they do not fit into a processor's own cache; nor do so many programs.
 const MANY: usize = 64;
 
 /// Groups, each with whether it will be looked at; a sample only fills its windows.
@@ -75,8 +76,12 @@ fn group(partition: &Partition, id: GroupId) -> Option<&Group> {
     partition.state.groups.get(id as usize)?.as_ref()
 }
 
+/// None where all programs are near all the time.
 fn program(partition: &Partition, id: GroupId) -> Option<&Program> {
-    partition.programs.get(id as usize)?.as_ref()
+    if partition.pool.len() < MANY {
+        return None;
+    }
+    partition.programs.get(id as usize)?.as_deref()
 }
 
 /// The group itself, and where its program is.
@@ -85,7 +90,7 @@ fn places(partition: &Partition, id: GroupId, _: bool) {
     partition.programs.get(id as usize).map(fetch::value);
 }
 
-/// The group's lists, and its file.
+/// The group's lists, and its program.
 fn lists(partition: &Partition, id: GroupId, looks: bool) {
     if let Some(group) = group(partition, id) {
         group.members.fetch();
@@ -100,11 +105,14 @@ fn lists(partition: &Partition, id: GroupId, looks: bool) {
         }
     }
     if let Some(program) = program(partition, id) {
-        fetch::value(&*program.file);
+        fetch::value(&program.wiring);
+        if looks {
+            fetch::value(&program.plan);
+        }
     }
 }
 
-/// What is in those lists, and the group's part of the file.
+/// What is in those lists, and those of the program.
 fn inner(partition: &Partition, id: GroupId, looks: bool) {
     if let Some(group) = group(partition, id) {
         group.windows.iter().for_each(|window| window.fetch_series());
@@ -113,25 +121,18 @@ fn inner(partition: &Partition, id: GroupId, looks: bool) {
         }
     }
     if let Some(program) = program(partition, id) {
-        program.wiring().map(fetch::value);
+        program.wiring.fetch_lists();
         if looks {
-            program.plan().map(fetch::value);
+            // A rule's words are for people.
+            program.plan.rules.iter().for_each(|rule| fetch::value(&rule.trigger));
+            fetch::list(&program.plan.limits);
         }
     }
 }
 
-/// The samples, the rules, and what is wired for them.
-fn innermost(partition: &Partition, id: GroupId, looks: bool) {
+/// The samples.
+fn innermost(partition: &Partition, id: GroupId, _: bool) {
     if let Some(group) = group(partition, id) {
         group.windows.iter().for_each(|window| window.fetch_samples());
-    }
-    let Some(program) = program(partition, id) else { return };
-    if let Some(wiring) = program.wiring() {
-        wiring.fetch_lists();
-    }
-    if let Some(plan) = program.plan().filter(|_| looks) {
-        // A rule's words are for people.
-        plan.rules.iter().for_each(|rule| fetch::value(&rule.trigger));
-        fetch::list(&plan.limits);
     }
 }

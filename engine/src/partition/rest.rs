@@ -6,7 +6,7 @@
 //! at rest, nothing of it is changed, and what is decided is the same.
 
 use super::{GROUPS_PER_RECORD_MAX, Partition, State};
-use crate::tenant::{File, Program};
+use crate::program::Compiled;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -44,31 +44,29 @@ impl Partition {
         if !self.resting.contains(&place) {
             return Ok(());
         }
-        let State { tenants, groups, .. } = &mut self.state;
+        let Self { state: State { tenants, groups, .. }, programs, pool, .. } = self;
         let Some(tenant) = tenants.get_mut(place as usize) else { return Ok(()) };
         let mut files = BTreeMap::new();
         for (name, file) in &tenant.files {
-            let compiled = File::compile(name, &file.text, &file.setup).map_err(|why| {
+            let compiled = Compiled::of(name, &file.text, &file.setup, pool).map_err(|why| {
                 format!("the policy `{name}` of tenant `{}` is in force and cannot be compiled: {why}", tenant.name)
             })?;
-            files.insert(name, Arc::new(compiled));
+            files.insert(name, compiled);
         }
         for (name, id) in &tenant.groups {
             let missing = || format!("group `{name}` of tenant `{}` is in none of its policies", tenant.name);
             let group = groups.get_mut(*id as usize).and_then(Option::as_mut).ok_or_else(missing)?;
             let file = files.get(&group.file).ok_or_else(missing)?;
-            let program = Program { place: file.place(name).ok_or_else(missing)?, file: Arc::clone(file) };
-            if let Some(wiring) = program.wiring() {
-                wiring.share(group);
-            }
-            if file.listens() {
+            let program = file.program(name).ok_or_else(missing)?;
+            program.wiring.share(group);
+            if program.listens() {
                 tenant.listeners.push(*id);
             }
             for (slot, member) in group.members.iter() {
                 tenant.servers.know(&member.names, *id, slot);
             }
-            if let Some(kept) = self.programs.get_mut(*id as usize) {
-                *kept = Some(program);
+            if let Some(kept) = programs.get_mut(*id as usize) {
+                *kept = Some(Arc::clone(program));
             }
         }
         // In the order of creation, as deploys keep them, and not by name: it is the order of decisions.

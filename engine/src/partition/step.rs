@@ -130,9 +130,9 @@ impl<'a> Step<'a> {
             tenant: &tenant.name,
             name: &name,
             files: &tenant.files,
-            policy: &program.file.policy,
-            plan: program.plan()?,
-            wiring: program.wiring()?,
+            policy: &program.policy,
+            plan: &program.plan,
+            wiring: &program.wiring,
             standing: tenant.standing(),
             moment: Moment {
                 now_ms,

@@ -5,7 +5,7 @@ use crate::quantity::{Millis, Percent, Quantity};
 use serde::{Deserialize, Serialize};
 
 /// A condition in Kleene's logic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// `a and b`.
     All(Vec<Condition>),
@@ -24,7 +24,7 @@ pub enum Condition {
 }
 
 /// An aggregate against a threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Comparison {
     /// Left side.
     pub aggregate: Aggregate,
@@ -37,7 +37,7 @@ pub struct Comparison {
 }
 
 /// A comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// `>`.
     Above,
@@ -50,7 +50,7 @@ pub enum Op {
 }
 
 /// `avg(cpu.usage over 5m)`, `sum(queue.depth per server over 2m)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate {
     /// How samples become one value.
     pub func: Func,
@@ -63,7 +63,7 @@ pub struct Aggregate {
 }
 
 /// How samples become one value (rule 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Func {
     /// Mean of the servers' means.
     Avg,
@@ -95,7 +95,7 @@ pub enum AlarmState {
 }
 
 /// `alarm X is [not] STATE [on QUORUM]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AlarmTest {
     /// Index into [`Policy::alarms`](super::Policy::alarms).
     pub alarm: usize,
@@ -110,7 +110,7 @@ pub struct AlarmTest {
 }
 
 /// On how many servers an alarm must be so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quorum {
     /// Any server, or the group, or (shared) the tenant.
     Any,
@@ -121,7 +121,7 @@ pub enum Quorum {
 }
 
 /// What `count` counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counted {
     /// `server.ready`.
     ServerReady,
@@ -134,7 +134,7 @@ pub enum Counted {
 }
 
 /// `count(server.lost over 10m) >= 3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CountTest {
     /// What.
     pub counted: Counted,
@@ -149,7 +149,7 @@ pub struct CountTest {
 }
 
 /// `missing(cpu.usage for 10m)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MissingTest {
     /// Index into [`Policy::metrics`](super::Policy::metrics).
     pub metric: usize,

@@ -6,7 +6,7 @@ use crate::schedule::{Cron, Zone};
 use serde::{Deserialize, Serialize};
 
 /// Which servers `remove` takes first, after building and errored ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RemoveOrder {
     /// Longest serving first.
     #[default]
@@ -16,7 +16,7 @@ pub enum RemoveOrder {
 }
 
 /// What the customer's webhook is told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NotifyOn {
     /// A server takes its part.
     Ready,
@@ -29,7 +29,7 @@ pub enum NotifyOn {
 }
 
 /// `notify "https://…" on ready, failed`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Notify {
     /// The customer's URL.
     pub url: String,
@@ -38,7 +38,7 @@ pub struct Notify {
 }
 
 /// A scaling group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     /// Its name.
     pub name: String,
@@ -79,7 +79,7 @@ pub struct Group {
 }
 
 /// Up or down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// More servers.
     Add,
@@ -88,7 +88,7 @@ pub enum Direction {
 }
 
 /// `limit add 12 per 10m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     /// Which changes it counts.
     pub direction: Direction,
@@ -99,7 +99,7 @@ pub struct Limit {
 }
 
 /// When a window or freeze holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Recurrence {
     /// `cron "0 7 * * MON-FRI" lasting 12h`, in the group's zone or the one it names.
     Cron {
@@ -120,7 +120,7 @@ pub enum Recurrence {
 }
 
 /// `window business_hours { … capacity 8..24 }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Its name.
     pub name: String,
@@ -135,7 +135,7 @@ pub struct Window {
 }
 
 /// What a freeze holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Blocks {
     /// Both directions, forces, replacement and repair.
     All,
@@ -144,7 +144,7 @@ pub enum Blocks {
 }
 
 /// `freeze patch_night { … blocks all except surge }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Freeze {
     /// Its name.
     pub name: String,

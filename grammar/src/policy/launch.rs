@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A launch configuration: what a new server is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Launch {
     /// Its name.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct Launch {
 }
 
 /// `volume 100GiB "SSD" on "/dev/vdb"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Volume {
     /// Size in bytes.
     pub bytes: u64,
@@ -39,7 +39,7 @@ pub struct Volume {
 }
 
 /// `balancer "lb-4471" port 8443`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Balancer {
     /// The balancer's id or name.
     pub name: String,

@@ -5,7 +5,7 @@ use crate::quantity::{Millis, Percent, Quantity};
 use crate::schedule::{Cron, Zone};
 
 /// A number of servers, or a share of the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Amount {
     /// `3`.
     Servers(u32),
@@ -14,7 +14,7 @@ pub enum Amount {
 }
 
 /// A rule: one trigger, one action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// Its name; its state belongs to (group, name) (rule 20).
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Rule {
 }
 
 /// What makes a rule fire.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// `when C for D` (rule 10).
     When {
@@ -93,7 +93,7 @@ pub enum Trigger {
 }
 
 /// One arm of `step`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Arm {
     /// `from` (at or above) or `below`.
     pub side: Side,
@@ -106,7 +106,7 @@ pub struct Arm {
 }
 
 /// On which side of its bound an arm acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// At or above the bound.
     From,
@@ -115,7 +115,7 @@ pub enum Side {
 }
 
 /// What a rule does to the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// `add 25%, at least 2, at most 8`.
     Add(Change),
@@ -130,7 +130,7 @@ pub enum Action {
 }
 
 /// An amount with its clamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
     /// How much.
     pub amount: Amount,

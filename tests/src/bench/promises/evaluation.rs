@@ -10,8 +10,8 @@ use weir_engine::{
     condition::Scene,
     group::{Group, Valued},
     id::GroupUid,
+    program::{Compiled, Pool, Program},
     question::Question,
-    tenant::{Compiled, File},
     window::Value,
     wiring::Wiring,
 };
@@ -47,8 +47,10 @@ const EXPRESSION: &str = "(cpu > 80.0 && queue >= 100.0) || disk > 95.0";
 
 /// Prints what one evaluation takes, and how much that is of each peer's.
 pub fn run() {
-    let compiled = File::compile("bench.weir", POLICY, &BTreeMap::new()).expect("the bench's policy is right");
-    let ours = ours(&compiled);
+    let compiled = Compiled::of("bench.weir", POLICY, &BTreeMap::new(), &mut Pool::default());
+    let compiled = compiled.expect("the bench's policy is right");
+    let (_, program) = compiled.0.first().expect("it has a group");
+    let ours = ours(program);
     say(
         "F2 evaluation of one condition alone",
         &format!("{ours:.1} ns"),
@@ -68,8 +70,7 @@ fn values(turn: u32) -> [i64; 3] {
     [40 + turn * 7 % 50, 20 + turn * 13 % 120, 50 + turn * 3 % 47]
 }
 
-fn ours(Compiled { policy, wirings }: &Compiled) -> f64 {
-    let wiring = wirings.first().expect("the policy has a group");
+fn ours(Program { policy, wiring, .. }: &Program) -> f64 {
     let question = wiring.question(0).expect("its rule has a condition");
     let mut group = Group::new(0, "web", GroupUid(1), "bench.weir");
     group.values = vec![Valued::default(); wiring.aggregates.len()];
