@@ -17,7 +17,7 @@ pub struct Bounds {
 /// Brings the edges of all windows and freezes up to `now_ms`, and ends what was set by hand until then. Cron is asked only
 /// when an edge has passed.
 pub fn refresh(group: &mut Group, policy: &policy::Group, now_ms: i64) {
-    group.by_hand.expire(now_ms);
+    group.by_hand.some().into_iter().for_each(|hand| hand.expire(now_ms));
     let spans = policy.windows.iter().map(|window| &window.when);
     for (edge, when) in group.edges.iter_mut().zip(spans.chain(policy.freezes.iter().map(|freeze| &freeze.when))) {
         if !edge.known || edge.next.is_some_and(|next| next <= now_ms) {

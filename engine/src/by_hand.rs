@@ -5,7 +5,10 @@
 
 use crate::{command::Hands, id::Slot, time};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::{Deref, DerefMut},
+};
 
 /// The longest that an override may hold, milliseconds: 30 days. What is meant for longer belongs into the policy.
 pub const OVERRIDE_MAX_MS: i64 = 30 * 24 * 3_600_000;
@@ -24,6 +27,52 @@ pub struct ByHand {
     /// What the newest command told of all this.
     pub sent: Hands,
 }
+
+/// The same in a group's state. In nearly every group it is nothing, and then it takes no room there.
+#[derive(Clone, Debug, Default)]
+pub struct MaybeByHand(Option<Box<ByHand>>);
+
+static NOTHING: ByHand = ByHand {
+    bounds: None,
+    protected: BTreeMap::new(),
+    leaving: BTreeMap::new(),
+    adopting: BTreeMap::new(),
+    sent: Hands {
+        protected: BTreeSet::new(),
+        removed: BTreeSet::new(),
+        detached: BTreeSet::new(),
+        adopted: BTreeMap::new(),
+    },
+};
+
+impl MaybeByHand {
+    /// Where there may be something, to take some of it away: through this, nothing stays nothing.
+    pub fn some(&mut self) -> Option<&mut ByHand> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl Deref for MaybeByHand {
+    type Target = ByHand;
+
+    fn deref(&self) -> &ByHand {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for MaybeByHand {
+    fn deref_mut(&mut self) -> &mut ByHand {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl PartialEq for MaybeByHand {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for MaybeByHand {}
 
 /// A server is left alone by scale-in. Against repair it does not stand: one that broke is replaced, and the one in its
 /// place is not protected.

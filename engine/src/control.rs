@@ -66,7 +66,7 @@ fn set_pause(step: &mut Step<'_>, tenant: &str, group: &str, pause: Option<Pause
     };
     step.catch_up(id);
     if let Some(known) = step.group(id) {
-        known.pause = pause;
+        known.pause = pause.map(Box::new);
     }
     step.touch(id, cause);
 }

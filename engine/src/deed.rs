@@ -77,7 +77,7 @@ pub(crate) fn order(step: &mut Step<'_>, tenant: &str, control: &Control, group:
 
 /// An executor could not adopt a server.
 pub(crate) fn not_adopted(step: &mut Step<'_>, id: GroupId, server: &str, reason: &str) {
-    let Some(adoption) = step.group(id).and_then(|group| group.by_hand.adopting.remove(server)) else { return };
+    let Some(adoption) = step.group(id).and_then(|group| group.by_hand.some()?.adopting.remove(server)) else { return };
     let words = format!("adopt {server}");
     let deed = Deed { words, actor: adoption.actor, reason: format!("given up, {reason}"), what: What::GiveBack };
     look(step, id, &format!("server {server} not adopted: {reason}"), &deed);

@@ -11,6 +11,7 @@ use crate::{
     tenant::{File, GroupId},
     wiring::{OWN_EVENTS, Pane},
 };
+use smallvec::SmallVec;
 use std::sync::Arc;
 use weir_grammar::policy::{Policy, Rule, Trigger};
 
@@ -122,7 +123,7 @@ fn fit(step: &mut Step<'_>, tenant: &str, file: &str, name: &str, program: &Arc<
         },
         |wired| old.as_ref()?.wiring.aggregates.iter().position(|known| known.words == wired.words),
     );
-    group.edges = vec![Edge::default(); plan.windows.len() + plan.freezes.len()];
+    group.edges = SmallVec::from_elem(Edge::default(), plan.windows.len() + plan.freezes.len());
     Some(id)
 }
 

@@ -35,7 +35,7 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
             (By::Hand, None) => "hand".to_owned(),
             (By::Rule(_) | By::Bounds, None) => "bounds".to_owned(),
         };
-        group.last_change = Some(LastChange { at: now_ms, by: name, from, to });
+        group.last_change = Some(Box::new(LastChange { at: now_ms, by: name, from, to }));
         if direction == Direction::Add {
             group.unsettled_since = Some(now_ms);
         }
@@ -71,7 +71,9 @@ pub fn emit(group: &mut Group, case: &Case<'_>, bounds: &Bounds, to: u32, by: By
     };
     group.generation += u64::from(to != from || !planted::is(Bug::ForgottenGeneration));
     group.hold = hold;
-    group.by_hand.sent.clone_from(&hands);
+    if handled {
+        group.by_hand.sent.clone_from(&hands);
+    }
     group.spec_print = Arc::clone(ours);
     Some(Command {
         tenant: case.tenant.to_owned(),

@@ -67,7 +67,7 @@ pub fn explain(state: &Partition, tenant: &str, group: &str, at_ms: i64) -> Opti
         floor_by: floor.as_ref().map(|(window, _)| window.clone()),
         floor_until: floor.map(|(_, until)| until),
         by_hand: by_hand(known),
-        last_change: known.last_change.clone(),
+        last_change: known.last_change.as_deref().cloned(),
         next_look: known.due,
     })
 }

@@ -1,10 +1,14 @@
 //! A group's state: everything a decision about it may depend on, besides its policy and its tenant's standing.
 //!
+//! Where there are many groups, a look mostly waits for memory: what nearly every group has one of lies in the group itself,
+//! and what nearly none has in a block of its own.
+//!
 //! All of it is data: serialised into snapshots as it stands, in an order that does not depend on the run. State of a
 //! rule belongs to (group, rule name) (rule 20).
 
 use crate::{
-    by_hand::ByHand, command::Hold, id::GroupUid, member::Members, ordered::Ordered, view::LastChange, window::Window,
+    by_hand::MaybeByHand, command::Hold, id::GroupUid, member::Members, ordered::Ordered, view::LastChange,
+    window::Window,
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -35,22 +39,22 @@ pub struct Group {
     /// Emitted changes still in sight of a limit (rule 13), oldest first.
     pub changes: Vec<SizeChange>,
     /// The file's alarms in their order, each by whom it is about.
-    pub alarms: Vec<Ordered<u64, AlarmMemory>>,
+    pub alarms: SmallVec<[Ordered<u64, AlarmMemory>; 1]>,
     /// Samples, in the order of the wiring's windows.
-    pub windows: Vec<Window>,
+    pub windows: SmallVec<[Window; 1]>,
     /// Aggregates as of their newest pane edge, in the order of the wiring.
-    pub values: Vec<Valued>,
+    pub values: SmallVec<[Valued; 2]>,
     /// When each counted event happened, oldest first: the three every group counts, then the file's own.
     pub counts: Vec<Vec<i64>>,
     /// When each of the file's metrics was last heard, for `missing` (rule 19).
-    pub heard: Vec<Option<i64>>,
+    pub heard: SmallVec<[Option<i64>; 1]>,
     /// When each window opens and closes next, then each freeze.
-    pub edges: Vec<Edge>,
+    pub edges: SmallVec<[Edge; 1]>,
     /// A pause.
-    pub pause: Option<Pause>,
+    pub pause: Option<Box<Pause>>,
     /// What else was set by hand. It rides at the end of a snapshot, apart from the rest.
     #[serde(skip)]
-    pub by_hand: ByHand,
+    pub by_hand: MaybeByHand,
     /// The cloud cannot fill the group, in its own words.
     pub degraded: Option<String>,
     /// Since when servers have been on their way without a break; a removal waits for them at most `ready within`.
@@ -60,7 +64,7 @@ pub struct Group {
     /// Decisions that were only counted since then.
     pub unwritten: u64,
     /// The newest change of the target.
-    pub last_change: Option<LastChange>,
+    pub last_change: Option<Box<LastChange>>,
     /// What the newest command told executors to leave alone.
     pub hold: Hold,
     /// A rule that an open freeze excepts moved the target in a direction: executors may act in it until then.
@@ -177,14 +181,14 @@ impl Group {
             rules: Vec::new(),
             cooldown: None,
             changes: Vec::new(),
-            alarms: Vec::new(),
-            windows: Vec::new(),
-            values: Vec::new(),
+            alarms: SmallVec::new(),
+            windows: SmallVec::new(),
+            values: SmallVec::new(),
             counts: Vec::new(),
-            heard: Vec::new(),
-            edges: Vec::new(),
+            heard: SmallVec::new(),
+            edges: SmallVec::new(),
             pause: None,
-            by_hand: ByHand::default(),
+            by_hand: MaybeByHand::default(),
             degraded: None,
             unsettled_since: None,
             reasons: 0,
@@ -213,6 +217,6 @@ impl Group {
     /// Whether a pause holds at `now_ms`.
     #[must_use]
     pub fn paused(&self, now_ms: i64) -> Option<&Pause> {
-        self.pause.as_ref().filter(|pause| pause.until_ms.is_none_or(|until| now_ms < until))
+        self.pause.as_deref().filter(|pause| pause.until_ms.is_none_or(|until| now_ms < until))
     }
 }

@@ -346,10 +346,10 @@ fn learn(step: &mut Step<'_>, tenant: &str, outcome: &Outcome) {
         return;
     }
     if let Happening::Ready { server, .. } = &outcome.happening {
-        known.by_hand.took_part(server);
+        known.by_hand.some().into_iter().for_each(|hand| hand.took_part(server));
     }
     if let Some((slot, names)) = moved.gone {
-        known.by_hand.forget(slot);
+        known.by_hand.some().into_iter().for_each(|hand| hand.forget(slot));
         for about in &mut known.alarms {
             about.remove(slot.key());
         }

@@ -148,14 +148,16 @@ fn leave_servers(group: &mut Group, uid: GroupUid) {
     group.uid = uid;
     let slots: Vec<_> = group.members.iter().map(|(slot, _)| slot).collect();
     for slot in slots {
-        group.by_hand.forget(slot);
+        group.by_hand.some().into_iter().for_each(|hand| hand.forget(slot));
         for about in &mut group.alarms {
             about.remove(slot.key());
         }
         group.windows.iter_mut().for_each(|window| window.forget(slot.key()));
     }
-    group.by_hand.adopting.clear();
-    group.by_hand.sent = Hands::default();
+    if let Some(hand) = group.by_hand.some() {
+        hand.adopting.clear();
+        hand.sent = Hands::default();
+    }
     // Outcomes are counted anew, by the ledger that the new life gets.
     group.members = Members::default();
     (group.degraded, group.unsettled_since) = (None, None);

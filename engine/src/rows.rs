@@ -38,7 +38,7 @@ fn group_row(partition: &Partition, tenant: &Tenant, id: GroupId, group: &Group)
         overridden: group.by_hand.bounds.clone(),
         generation: group.generation,
         state: state(group, partition.t()),
-        last_change: group.last_change.clone(),
+        last_change: group.last_change.as_deref().cloned(),
         rules: plan
             .rules
             .iter()

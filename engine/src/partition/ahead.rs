@@ -67,7 +67,7 @@ fn fetch(partition: &Partition, groups: &[(GroupId, bool)]) {
     if groups.len() < 2 {
         return;
     }
-    for layer in [places, lists, inner, innermost] {
+    for layer in [places, lists, inner] {
         groups.iter().for_each(|(id, looks)| layer(partition, *id, *looks));
     }
 }
@@ -94,13 +94,10 @@ fn places(partition: &Partition, id: GroupId, _: bool) {
 fn lists(partition: &Partition, id: GroupId, looks: bool) {
     if let Some(group) = group(partition, id) {
         group.members.fetch();
-        fetch::list(&group.windows);
-        fetch::list(&group.heard);
+        group.windows.iter().for_each(|window| window.fetch_series());
         if looks {
             fetch::list(&group.rules);
-            fetch::list(&group.values);
-            fetch::list(&group.alarms);
-            fetch::list(&group.edges);
+            group.alarms.iter().for_each(|about| about.fetch());
             fetch::list(&group.changes);
         }
     }
@@ -115,10 +112,7 @@ fn lists(partition: &Partition, id: GroupId, looks: bool) {
 /// What is in those lists, and those of the program.
 fn inner(partition: &Partition, id: GroupId, looks: bool) {
     if let Some(group) = group(partition, id) {
-        group.windows.iter().for_each(|window| window.fetch_series());
-        if looks {
-            group.alarms.iter().for_each(|about| about.fetch());
-        }
+        group.windows.iter().for_each(|window| window.fetch_samples());
     }
     if let Some(program) = program(partition, id) {
         program.wiring.fetch_lists();
@@ -127,12 +121,5 @@ fn inner(partition: &Partition, id: GroupId, looks: bool) {
             program.plan.rules.iter().for_each(|rule| fetch::value(&rule.trigger));
             fetch::list(&program.plan.limits);
         }
-    }
-}
-
-/// The samples.
-fn innermost(partition: &Partition, id: GroupId, _: bool) {
-    if let Some(group) = group(partition, id) {
-        group.windows.iter().for_each(|window| window.fetch_samples());
     }
 }

@@ -30,8 +30,8 @@ impl Partition {
         bytes.extend(postcard::to_stdvec(&self.state).unwrap_or_default());
         let groups = self.state.groups.iter().enumerate().filter_map(|(id, group)| Some((id, group.as_ref()?)));
         let hands: Vec<(GroupId, &ByHand)> = groups
-            .filter(|(_, group)| group.by_hand != ByHand::default())
-            .map(|(id, group)| (id as GroupId, &group.by_hand))
+            .filter(|(_, group)| *group.by_hand != ByHand::default())
+            .map(|(id, group)| (id as GroupId, &*group.by_hand))
             .collect();
         bytes.extend(postcard::to_stdvec(&hands).unwrap_or_default());
         bytes
@@ -64,7 +64,7 @@ impl Partition {
             if *format == FORMAT { postcard::from_bytes(rest).map_err(damaged)? } else { Vec::new() };
         for (id, by_hand) in hands {
             if let Some(group) = state.groups.get_mut(id as usize).and_then(Option::as_mut) {
-                group.by_hand = by_hand;
+                *group.by_hand = by_hand;
             }
         }
         Self::indexed(state)

@@ -73,7 +73,7 @@ fn values(turn: u32) -> [i64; 3] {
 fn ours(Program { policy, wiring, .. }: &Program) -> f64 {
     let question = wiring.question(0).expect("its rule has a condition");
     let mut group = Group::new(0, "web", GroupUid(1), "bench.weir");
-    group.values = vec![Valued::default(); wiring.aggregates.len()];
+    group.values.resize(wiring.aggregates.len(), Valued::default());
     nanoseconds(|turn| {
         for (valued, value) in group.values.iter_mut().zip(values(turn)) {
             let value = Quantity(value * Quantity::SCALE);
