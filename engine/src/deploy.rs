@@ -13,7 +13,7 @@ use crate::{
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
-use weir_grammar::policy::{Policy, Rule, Trigger};
+use weir_grammar::policy::{Metric, Policy, Rule, Trigger};
 
 /// Policy files a tenant.
 pub const FILES_MAX: usize = 1_024;
@@ -116,7 +116,7 @@ fn fit(step: &mut Step<'_>, tenant: &str, file: &str, name: &str, program: &Arc<
             let old = old.as_ref()?;
             let metric = policy.metrics.get(pane.metric)?;
             let same = |known: &Pane| {
-                let kept = old.policy.metrics.get(known.metric) == Some(metric);
+                let kept = old.policy.metrics.get(known.metric).is_some_and(|old| same_line(old, metric));
                 kept && (known.pane_ms, known.sketch) == (pane.pane_ms, pane.sketch)
             };
             old.wiring.windows.iter().position(same)
@@ -158,6 +158,10 @@ fn fit_lists(group: &mut Group, policy: &Policy, before: Option<&Policy>) {
         let kept = counts.get_mut(old(place.map(|place| place + OWN_EVENTS)));
         group.counts.push(kept.map(std::mem::take).unwrap_or_default());
     }
+}
+
+fn same_line(old: &Metric, new: &Metric) -> bool {
+    Metric { span: new.span, ..old.clone() } == *new
 }
 
 /// The first instant of a schedule after its deploy.

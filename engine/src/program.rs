@@ -132,7 +132,8 @@ impl Pool {
     }
 }
 
-/// What tells programs apart. Customers write what is hashed, so it is a hash for which nobody can find two texts.
+/// What tells programs apart, wherever they stand in their files. Customers write what is hashed, so it is a hash for which
+/// nobody can find two texts.
 fn print(said: &impl Hash) -> [u8; 32] {
     let mut print = Print(blake3::Hasher::new_derive_key("weir program 1"));
     said.hash(&mut print);

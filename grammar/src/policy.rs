@@ -24,23 +24,15 @@ use std::hash::{Hash, Hasher};
 
 /// Byte offsets into the file, half-open.
 ///
-/// Any two are equal: where something stands is no part of what it means, so two rules that say the same are equal wherever
-/// they stand. To ask whether it is the same place, compare the offsets.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+/// It adds nothing to a hash: where something stands is no part of what it means, so rules that say the same have one hash
+/// wherever they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// First byte.
     pub start: u32,
     /// One past the last byte.
     pub end: u32,
 }
-
-impl PartialEq for Span {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Span {}
 
 impl Hash for Span {
     fn hash<H: Hasher>(&self, _: &mut H) {}

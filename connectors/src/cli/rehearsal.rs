@@ -87,7 +87,7 @@ fn expected(source: &Source, test: &Test, failure: &Failure) -> String {
     let text = source.text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default();
     let text = text.split(" #").next().unwrap_or_default().trim();
     // A change that no line expects is held against the title, which says nothing of it.
-    if failure.span.start == test.span.start {
+    if failure.span == test.span {
         format!("{}:{line}", source.shown)
     } else {
         format!("{}:{line}: {text}", source.shown)
