@@ -1,7 +1,7 @@
 //! Looking ahead: what the steps of a few lines will read is fetched from memory beforehand, for all of them side by side.
 //!
 //! Where there are more groups than a processor's cache holds, a step mostly waits: a group's state and its program lie
-//! in some sixty lines of memory, each found by way of another. Here they are fetched in layers, every group of the batch
+//! in dozens of lines of memory, each found by way of another. Here they are fetched in layers, every group of the batch
 //! before the next layer, so that the waits of a layer fall together. Nothing is changed and nothing is kept, so what is
 //! decided is the same with and without it; and it may miss, where a line of the batch moves a server or a timer.
 
