@@ -227,3 +227,20 @@ impl Override {
         format!("{} by {} until {}{reason}", self.bounds(), self.actor, clock(self.until))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stays_nothing_until_something_is_set_and_equals_what_was_taken_back() {
+        let mut hand = MaybeByHand::default();
+        assert!(hand.some().is_none());
+        let slot = Slot { serial: 1, incarnation: 1 };
+        hand.protected.insert(slot, Protection { until_ms: Some(5), actor: "mary".into(), reason: String::new() });
+        assert_ne!(hand, MaybeByHand::default());
+        hand.some().into_iter().for_each(|hand| hand.expire(5));
+        assert_eq!(hand, MaybeByHand::default());
+        assert_eq!(*hand, ByHand::default());
+    }
+}
